@@ -1,0 +1,90 @@
+//! What the programs count, per CPU. Every frame that is not analysed has a counter with a name.
+
+use crate::wire::Reject;
+
+/// One counter. Its value is its place in a CPU's array of counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Frames seen.
+    Frames = 0,
+    /// Frames that carry no TCP.
+    NotTcp,
+    /// TCP segments seen, whether they mattered or not.
+    Segments,
+    /// Segments looked at in full: a significant flag, or a watched connection.
+    Examined,
+    /// Examined segments that `--port` or `--host` left out.
+    Filtered,
+    /// Events written to the ring.
+    Events,
+    /// Events lost because the ring was full.
+    RingFull,
+    /// Connections that found no place in the table of openings and closings.
+    TableFull,
+    /// The first of the rejects, which follow in the order of [`Reject::ALL`].
+    FirstReject,
+}
+
+/// How many counters a CPU has.
+pub const COUNTERS: usize = Counter::FirstReject as usize + Reject::ALL.len();
+
+impl Counter {
+    /// The counters before the rejects, with the names that the summary gives them.
+    pub const NAMED: [(Self, &str); 8] = [
+        (Self::Frames, "frames"),
+        (Self::NotTcp, "not_tcp"),
+        (Self::Segments, "segments"),
+        (Self::Examined, "examined"),
+        (Self::Filtered, "filtered"),
+        (Self::Events, "events"),
+        (Self::RingFull, "ring_full"),
+        (Self::TableFull, "table_full"),
+    ];
+
+    /// Its place in a CPU's array.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Reject {
+    /// The place of its counter in a CPU's array.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        Counter::FirstReject as usize + self as usize
+    }
+
+    /// The name that summaries and JSON give it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TruncatedLink => "truncated_link",
+            Self::TooManyVlanTags => "too_many_vlan_tags",
+            Self::TruncatedNetwork => "truncated_network",
+            Self::BadIpVersion => "bad_ip_version",
+            Self::BadIpHeaderLength => "bad_ip_header_length",
+            Self::BadIpLength => "bad_ip_length",
+            Self::TooManyExtensions => "too_many_extensions",
+            Self::LaterFragment => "later_fragment",
+            Self::TinyFragment => "tiny_fragment",
+            Self::TruncatedTransport => "truncated_transport",
+            Self::BadDataOffset => "bad_data_offset",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_place_of_its_own() {
+        let named = Counter::NAMED.iter().map(|(counter, _)| counter.index());
+        let rejects = Reject::ALL.iter().map(|reject| reject.index());
+        assert!(named.chain(rejects).eq(0..COUNTERS));
+    }
+}

@@ -1,0 +1,296 @@
+//! What the programs tell user space of one segment: the ring buffer's record.
+//!
+//! An event is self-contained: beside its own segment it carries what was known of the connection's
+//! opening and closing, so that an event lost before it costs no number.
+
+use core::mem::offset_of;
+
+use crate::segment::{Address, Endpoint, Flags, Options, Scope, Segment};
+use crate::seq::Seq;
+
+/// Version of the layout below and of the programs' globals. Both sides must have the same.
+pub const ABI_VERSION: u16 = 1;
+
+/// Why a segment was reported, beside its flags; a set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Why(pub u16);
+
+impl Why {
+    /// Its ACK is the first to cover the receiver's SYN.
+    pub const ACKS_SYN: Self = Self(1);
+    /// Its ACK is the first to cover the receiver's FIN.
+    pub const ACKS_FIN: Self = Self(1 << 1);
+    /// The sender's first segment with payload since the connection is watched.
+    pub const FIRST_DATA: Self = Self(1 << 2);
+    /// The sender's first ACK without payload since the connection is watched.
+    pub const FIRST_ACK: Self = Self(1 << 3);
+    /// Flags that no TCP sends.
+    pub const ANOMALY: Self = Self(1 << 4);
+
+    /// Both sets together.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any reason of `mask` is among them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn any(self, mask: Self) -> bool {
+        self.0 & mask.0 != 0
+    }
+
+    /// No reason.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Which way a frame crossed the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    /// Into the host.
+    Ingress = 0,
+    /// Out of the host.
+    Egress = 1,
+}
+
+/// What was known of one side of the connection when the event was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Side {
+    /// When its first SYN or SYN-ACK was seen, in ns of the monotonic clock.
+    pub opened_ns: u64,
+    /// Its initial sequence number.
+    pub iss: u32,
+    /// The number that acknowledges its FIN: FIN.SEQ + 1.
+    pub fin_end: u32,
+    /// The options of its SYN or SYN-ACK.
+    pub options: [[u8; 4]; Options::WORDS],
+    /// Octets of `options` in use.
+    pub options_len: u8,
+    /// Which of the numbers were seen: [`Side::SYN`], [`Side::FIN`].
+    pub known: u8,
+    /// SYNs and SYN-ACKs with this number, the retransmitted ones included; 255 stands for more.
+    pub syns: u8,
+    /// Zero.
+    pub padding: [u8; 5],
+}
+
+impl Side {
+    /// Its SYN was seen: `iss`, `opened_ns` and `options` hold.
+    pub const SYN: u8 = 1;
+    /// Its FIN was seen: `fin_end` holds.
+    pub const FIN: u8 = 2;
+}
+
+/// One reported segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Event {
+    /// The CPU's count of events before this one: a gap is a loss of known size.
+    pub serial: u64,
+    /// When the segment was seen, in ns of the monotonic clock.
+    pub time_ns: u64,
+    /// Sender's address.
+    pub source: [u8; 16],
+    /// Receiver's address.
+    pub destination: [u8; 16],
+    /// Sender's port.
+    pub source_port: u16,
+    /// Receiver's port.
+    pub destination_port: u16,
+    /// VLAN tags, as [`Scope`].
+    pub scope: u32,
+    /// SEG.SEQ.
+    pub seq: u32,
+    /// SEG.ACK.
+    pub ack: u32,
+    /// Payload in octets.
+    pub len: u32,
+    /// Index of the interface.
+    pub interface: u32,
+    /// The CPU that saw the segment.
+    pub cpu: u32,
+    /// SEG.WND as on the wire.
+    pub window: u16,
+    /// [`ABI_VERSION`].
+    pub abi: u16,
+    /// Reasons, as [`Why`].
+    pub why: u16,
+    /// Control bits.
+    pub flags: u8,
+    /// As [`Direction`].
+    pub direction: u8,
+    /// Zero.
+    pub padding: [u8; 4],
+    /// The sender's side, this segment included.
+    pub sender: Side,
+    /// The receiver's side.
+    pub receiver: Side,
+}
+
+const _: () = assert!(size_of::<Side>() == 64);
+const _: () = assert!(size_of::<Event>() == 216);
+const _: () = assert!(offset_of!(Event, sender) == 88);
+
+/// A record that is no event of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadEvent {
+    /// Its length is not that of an event.
+    Length(usize),
+    /// It was written by another version.
+    Abi(u16),
+    /// Its direction is neither ingress nor egress.
+    Direction(u8),
+}
+
+impl core::fmt::Display for BadEvent {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Length(len) => write!(
+                f,
+                "a record of {len} octets where an event has {}",
+                size_of::<Event>()
+            ),
+            Self::Abi(abi) => write!(
+                f,
+                "an event of version {abi}, this program reads version {ABI_VERSION}"
+            ),
+            Self::Direction(direction) => write!(f, "an event with direction {direction}"),
+        }
+    }
+}
+
+impl core::error::Error for BadEvent {}
+
+impl Event {
+    /// Reads an event from the octets of a ring record.
+    ///
+    /// # Errors
+    /// Where the record's length, version or direction is not an event's.
+    pub fn decode(record: &[u8]) -> Result<Self, BadEvent> {
+        let record: &[u8; size_of::<Self>()] = record
+            .try_into()
+            .map_err(|_| BadEvent::Length(record.len()))?;
+        macro_rules! field {
+            ($name:ident) => {
+                take(record, offset_of!(Self, $name))
+            };
+        }
+        let event = Self {
+            serial: u64::from_ne_bytes(field!(serial)),
+            time_ns: u64::from_ne_bytes(field!(time_ns)),
+            source: field!(source),
+            destination: field!(destination),
+            source_port: u16::from_ne_bytes(field!(source_port)),
+            destination_port: u16::from_ne_bytes(field!(destination_port)),
+            scope: u32::from_ne_bytes(field!(scope)),
+            seq: u32::from_ne_bytes(field!(seq)),
+            ack: u32::from_ne_bytes(field!(ack)),
+            len: u32::from_ne_bytes(field!(len)),
+            interface: u32::from_ne_bytes(field!(interface)),
+            cpu: u32::from_ne_bytes(field!(cpu)),
+            window: u16::from_ne_bytes(field!(window)),
+            abi: u16::from_ne_bytes(field!(abi)),
+            why: u16::from_ne_bytes(field!(why)),
+            flags: u8::from_ne_bytes(field!(flags)),
+            direction: u8::from_ne_bytes(field!(direction)),
+            padding: [0; 4],
+            sender: Side::decode(&field!(sender)),
+            receiver: Side::decode(&field!(receiver)),
+        };
+        if event.abi != ABI_VERSION {
+            return Err(BadEvent::Abi(event.abi));
+        }
+        if event.direction > Direction::Egress as u8 {
+            return Err(BadEvent::Direction(event.direction));
+        }
+        Ok(event)
+    }
+
+    /// The segment that was seen, without its options: those of a SYN are in [`Event::sender`].
+    #[must_use]
+    pub fn segment(&self) -> Segment {
+        Segment {
+            source: Endpoint {
+                address: Address(self.source),
+                port: self.source_port,
+            },
+            destination: Endpoint {
+                address: Address(self.destination),
+                port: self.destination_port,
+            },
+            scope: Scope(self.scope),
+            seq: Seq(self.seq),
+            ack: Seq(self.ack),
+            flags: Flags(self.flags),
+            window: self.window,
+            len: self.len,
+            options: Options::default(),
+        }
+    }
+
+    /// Which way the frame crossed the interface.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        if self.direction == Direction::Egress as u8 {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        }
+    }
+}
+
+impl Side {
+    fn decode(record: &[u8; size_of::<Self>()]) -> Self {
+        let options: [u8; Options::MAX_LEN] = take(record, offset_of!(Self, options));
+        let mut words = [[0; 4]; Options::WORDS];
+        words.as_flattened_mut().copy_from_slice(&options);
+        let [options_len, known, syns] = take(record, offset_of!(Self, options_len));
+        Self {
+            opened_ns: u64::from_ne_bytes(take(record, offset_of!(Self, opened_ns))),
+            iss: u32::from_ne_bytes(take(record, offset_of!(Self, iss))),
+            fin_end: u32::from_ne_bytes(take(record, offset_of!(Self, fin_end))),
+            options: words,
+            options_len,
+            known,
+            syns,
+            padding: [0; 5],
+        }
+    }
+
+    /// Its initial sequence number, where its SYN was seen.
+    #[must_use]
+    pub fn iss(&self) -> Option<Seq> {
+        (self.known & Self::SYN != 0).then_some(Seq(self.iss))
+    }
+
+    /// The number that acknowledges its FIN, where that was seen.
+    #[must_use]
+    pub fn fin_end(&self) -> Option<Seq> {
+        (self.known & Self::FIN != 0).then_some(Seq(self.fin_end))
+    }
+
+    /// The options of its SYN.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            words: self.options,
+            len: self.options_len,
+        }
+    }
+}
+
+/// The `N` octets at a field's offset; the layout assertions above keep every field inside.
+fn take<const N: usize, const LEN: usize>(record: &[u8; LEN], offset: usize) -> [u8; N] {
+    let mut octets = [0; N];
+    let field = record.get(offset..offset + N).unwrap_or(&[0; N]);
+    octets.copy_from_slice(field);
+    octets
+}

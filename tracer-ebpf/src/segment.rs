@@ -1,0 +1,264 @@
+//! One TCP segment as it was seen: addresses, numbers, flags and options.
+//!
+//! Numbers are in host byte order; addresses stay octets.
+
+use crate::seq::Seq;
+
+/// The control bits of a TCP header, in wire order (RFC 9293 §3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// No more data from the sender.
+    pub const FIN: Self = Self(0x01);
+    /// Synchronise sequence numbers.
+    pub const SYN: Self = Self(0x02);
+    /// Reset the connection.
+    pub const RST: Self = Self(0x04);
+    /// Push.
+    pub const PSH: Self = Self(0x08);
+    /// The acknowledgment number is valid.
+    pub const ACK: Self = Self(0x10);
+    /// The urgent pointer is valid.
+    pub const URG: Self = Self(0x20);
+    /// ECN echo (RFC 3168).
+    pub const ECE: Self = Self(0x40);
+    /// Congestion window reduced (RFC 3168).
+    pub const CWR: Self = Self(0x80);
+
+    /// Whether any flag of `mask` is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn any(self, mask: Self) -> bool {
+        self.0 & mask.0 != 0
+    }
+
+    /// Both sets together.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// SYN is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn syn(self) -> bool {
+        self.any(Self::SYN)
+    }
+
+    /// ACK is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ack(self) -> bool {
+        self.any(Self::ACK)
+    }
+
+    /// FIN is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fin(self) -> bool {
+        self.any(Self::FIN)
+    }
+
+    /// RST is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rst(self) -> bool {
+        self.any(Self::RST)
+    }
+
+    /// Whether the set by itself says that an opening, a closing or something odd is going on:
+    /// every ordinary segment of a synchronised connection has ACK and none of SYN, FIN and RST.
+    #[inline(always)]
+    #[must_use]
+    pub const fn significant(self) -> bool {
+        self.0 & (Self::SYN.0 | Self::FIN.0 | Self::RST.0 | Self::ACK.0) != Self::ACK.0
+    }
+
+    /// A set that no TCP sends: SYN or RST combined with FIN, SYN with RST, a FIN without ACK
+    /// (which RFC 9293 §3.10.7 drops), or none of SYN, RST and ACK (the NULL and XMAS scans).
+    #[inline(always)]
+    #[must_use]
+    pub const fn anomalous(self) -> bool {
+        let combined = self.0 & (Self::SYN.0 | Self::FIN.0 | Self::RST.0);
+        (combined & combined.wrapping_sub(1)) != 0
+            || (self.fin() && !self.ack())
+            || !self.any(Self(Self::SYN.0 | Self::RST.0 | Self::ACK.0))
+    }
+}
+
+/// The option octets of a header, as many as its data offset leaves room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The octets in words of four, in wire order; those from `len` on are zero.
+    pub words: [[u8; 4]; Self::WORDS],
+    /// Octets in use, 0 to 40, a multiple of four.
+    pub len: u8,
+}
+
+impl Options {
+    /// Words of options that a data offset of 15 leaves room for.
+    pub const WORDS: usize = 10;
+    /// The most octets that options can have.
+    pub const MAX_LEN: usize = Self::WORDS * 4;
+
+    /// The octets in use.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        let all = self.words.as_flattened();
+        all.get(..usize::from(self.len)).unwrap_or(all)
+    }
+}
+
+/// An address as octets; IPv4 in its IPv6-mapped form `::ffff:a.b.c.d`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C, align(4))]
+pub struct Address(pub [u8; 16]);
+
+impl Address {
+    /// The mapped form of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4([a, b, c, d]: [u8; 4]) -> Self {
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+    }
+
+    /// The octets as two big-endian numbers: an order that costs two comparisons.
+    #[inline(always)]
+    #[must_use]
+    pub const fn halves(&self) -> (u64, u64) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
+        (
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_be_bytes([i, j, k, l, m, n, o, p]),
+        )
+    }
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Network address.
+    pub address: Address,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// What tells apart two connections with the same addresses and ports: the VLAN tags they travel in.
+///
+/// Bits 0–11 the outer VLAN identifier, 12–23 the inner one, 24 and 25 whether each tag was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Scope(pub u32);
+
+impl Scope {
+    const ID: u32 = 0xfff;
+    const OUTER: u32 = 1 << 24;
+    const INNER: u32 = 1 << 25;
+
+    /// Adds a tag inside those that are there; the tag control information's priority bits do not
+    /// tell connections apart. A third tag is ignored: the parser refuses such a frame.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tagged(self, control: u16) -> Self {
+        let id = control as u32 & Self::ID;
+        if self.0 & Self::OUTER == 0 {
+            Self(self.0 | id | Self::OUTER)
+        } else {
+            Self(self.0 | (id << 12) | Self::INNER)
+        }
+    }
+
+    /// The VLAN identifiers, outer first.
+    pub fn vlans(self) -> impl Iterator<Item = u16> {
+        let id = |present: u32, shift: u32| {
+            (self.0 & present != 0).then_some(((self.0 >> shift) & Self::ID) as u16)
+        };
+        [id(Self::OUTER, 0), id(Self::INNER, 12)].into_iter().flatten()
+    }
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// Sender.
+    pub source: Endpoint,
+    /// Receiver.
+    pub destination: Endpoint,
+    /// VLAN tags around it.
+    pub scope: Scope,
+    /// SEG.SEQ.
+    pub seq: Seq,
+    /// SEG.ACK; means nothing without the ACK flag.
+    pub ack: Seq,
+    /// Control bits.
+    pub flags: Flags,
+    /// SEG.WND as on the wire, without window scaling, in octets.
+    pub window: u16,
+    /// Payload, in octets (SEG.LEN without SYN and FIN).
+    pub len: u32,
+    /// Options.
+    pub options: Options,
+}
+
+impl Segment {
+    /// The sequence number that follows this segment: SYN and FIN occupy one each (RFC 9293 §3.4).
+    #[inline(always)]
+    #[must_use]
+    pub const fn end(&self) -> Seq {
+        let flags = self.flags.syn() as u32 + self.flags.fin() as u32;
+        self.seq.add(self.len).add(flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_ack_is_not_significant_and_every_other_set_is() {
+        for bits in 0..=u8::MAX {
+            let flags = Flags(bits);
+            let plain = flags.ack() && !flags.syn() && !flags.fin() && !flags.rst();
+            assert_eq!(flags.significant(), !plain, "{bits:#04x}");
+        }
+    }
+
+    #[test]
+    fn the_sets_that_tcp_sends_are_not_anomalous() {
+        let (syn, ack, fin, rst) = (Flags::SYN, Flags::ACK, Flags::FIN, Flags::RST);
+        let ecn = syn.with(Flags::ECE).with(Flags::CWR);
+        for flags in [syn, syn.with(ack), ecn, ack, fin.with(ack), rst, rst.with(ack)] {
+            assert!(!flags.anomalous(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn scans_and_impossible_sets_are_anomalous() {
+        let (syn, fin, rst) = (Flags::SYN, Flags::FIN, Flags::RST);
+        let xmas = fin.with(Flags::PSH).with(Flags::URG);
+        for flags in [Flags(0), xmas, syn.with(fin), syn.with(rst), fin.with(rst), fin] {
+            assert!(flags.anomalous(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn syn_and_fin_occupy_a_number_each() {
+        let segment = Segment {
+            seq: Seq(u32::MAX),
+            len: 3,
+            flags: Flags::FIN.with(Flags::ACK),
+            ..Segment::default()
+        };
+        assert_eq!(segment.end(), Seq(3));
+    }
+
+    #[test]
+    fn scope_keeps_both_tags_and_forgets_priorities() {
+        let scope = Scope::default().tagged(0xe001).tagged(0x0fff);
+        assert!(scope.vlans().eq([1, 0xfff]));
+        assert_eq!(Scope::default().tagged(0), Scope(1 << 24));
+    }
+}

@@ -1,0 +1,108 @@
+//! From a frame's octets to the place of its TCP header.
+//!
+//! In: a frame. Out: a [`Located`] header, `None` where the frame carries no TCP, or a named
+//! [`Reject`]. Absent on purpose: building the segment, which the hot path never needs
+//! ([`Located::segment`] does it for the few frames that matter).
+
+mod ethernet;
+mod ipv4;
+mod ipv6;
+mod tcp;
+
+pub use tcp::Located;
+
+use crate::octets::Octets;
+use crate::segment::Scope;
+
+/// Where an IP header starts and what was around it.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    version: Version,
+    offset: usize,
+    scope: Scope,
+}
+
+/// The IP version of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+/// A TCP header's place and the end of its packet, as the network layer tells them.
+#[derive(Clone, Copy, Debug)]
+struct Transport {
+    offset: usize,
+    /// Offset past the packet's last octet; what follows is link-layer padding.
+    end: usize,
+    /// A first fragment: more of the segment follows elsewhere.
+    fragment: bool,
+}
+
+/// Why a frame was dropped from the analysis. Each has a counter of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Reject {
+    /// The frame ends inside its link-layer header or VLAN tags.
+    TruncatedLink,
+    /// More than two VLAN tags.
+    TooManyVlanTags,
+    /// The frame ends inside its IP header or extension headers.
+    TruncatedNetwork,
+    /// The EtherType says one IP version, the header another.
+    BadIpVersion,
+    /// An IPv4 header length below five words (RFC 791 §3.1).
+    BadIpHeaderLength,
+    /// An IP length smaller than the headers, or larger than the frame.
+    BadIpLength,
+    /// More IPv6 extension headers than are followed.
+    TooManyExtensions,
+    /// A fragment past the first: it carries no ports.
+    LaterFragment,
+    /// A first fragment too short for the TCP header (RFC 1858 §3).
+    TinyFragment,
+    /// The packet ends inside the TCP header.
+    TruncatedTransport,
+    /// A data offset below five words, or past the end of the packet (RFC 9293 §3.1).
+    BadDataOffset,
+}
+
+impl Reject {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 11] = [
+        Self::TruncatedLink,
+        Self::TooManyVlanTags,
+        Self::TruncatedNetwork,
+        Self::BadIpVersion,
+        Self::BadIpHeaderLength,
+        Self::BadIpLength,
+        Self::TooManyExtensions,
+        Self::LaterFragment,
+        Self::TinyFragment,
+        Self::TruncatedTransport,
+        Self::BadDataOffset,
+    ];
+}
+
+/// Finds the TCP header of an Ethernet frame.
+///
+/// `scope` holds tags that the device took off the frame before it was seen.
+///
+/// # Errors
+/// A [`Reject`] where the frame is malformed, cut short, or a fragment without ports.
+#[inline(always)]
+pub fn locate<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Option<Located>, Reject> {
+    let Some(network) = ethernet::locate(frame, scope)? else {
+        return Ok(None);
+    };
+    let transport = match network.version {
+        Version::V4 => ipv4::locate(frame, network.offset)?,
+        Version::V6 => ipv6::locate(frame, network.offset)?,
+    };
+    match transport {
+        Some(transport) => tcp::locate(frame, &network, &transport).map(Some),
+        None => Ok(None),
+    }
+}

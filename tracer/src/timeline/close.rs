@@ -1,0 +1,89 @@
+//! How a connection closed.
+
+use super::Role;
+
+/// The form of the close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CloseKind {
+    /// FIN, its ACK, the peer's FIN, its ACK: four segments.
+    FourWay,
+    /// The peer's FIN rode on the ACK of the first FIN.
+    ThreeWay,
+    /// Both FINs were sent before either was acknowledged (CLOSING).
+    Simultaneous,
+    /// One side's FIN was acknowledged, the other side never finished.
+    Half,
+    /// A RST ended it.
+    Reset,
+    /// It was still open, aged out, or never came to be.
+    None,
+}
+
+impl CloseKind {
+    /// All kinds, in the order in which summaries list them.
+    pub const ALL: [Self; 6] = [
+        Self::FourWay,
+        Self::ThreeWay,
+        Self::Simultaneous,
+        Self::Half,
+        Self::Reset,
+        Self::None,
+    ];
+
+    /// The name in JSON and summaries.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FourWay => "four_way",
+            Self::ThreeWay => "three_way",
+            Self::Simultaneous => "simultaneous",
+            Self::Half => "half",
+            Self::Reset => "reset",
+            Self::None => "none",
+        }
+    }
+}
+
+/// In which situation a RST was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetCause {
+    /// Before the handshake was complete.
+    InHandshake,
+    /// After the handshake, before any data was seen.
+    BeforeData,
+    /// Data had been seen, no FIN.
+    InData,
+    /// Its sender had sent a FIN before.
+    AfterOwnFin,
+    /// Its receiver had sent a FIN before: the sender closed with data unread, or was gone.
+    AfterPeerFin,
+}
+
+impl ResetCause {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InHandshake => "in_handshake",
+            Self::BeforeData => "before_data",
+            Self::InData => "in_data",
+            Self::AfterOwnFin => "after_own_fin",
+            Self::AfterPeerFin => "after_peer_fin",
+        }
+    }
+}
+
+/// How a connection closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// Its form.
+    pub kind: CloseKind,
+    /// Who sent the first FIN (the active closer) or the RST.
+    pub by: Option<Role>,
+    /// The situation of the RST.
+    pub cause: Option<ResetCause>,
+    /// How long one side stayed open after the other's FIN, in ns.
+    pub half_close_ns: Option<u64>,
+    /// Whether the ACK of the second FIN was seen; `None` without a second FIN.
+    pub last_ack: Option<bool>,
+}

@@ -1,0 +1,150 @@
+//! What is told of one connection: the record that every sink prints.
+//!
+//! A record is plain data. It is made by the assembler, names what was observed from one vantage
+//! point, and holds `None` for every number that was not seen. Absent on purpose: how it looks
+//! (see `sink`) and how it came about (see `assembler`).
+
+mod anomaly;
+mod close;
+mod open;
+mod options;
+mod step;
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use synfin_ebpf::segment::{Endpoint, Scope};
+use synfin_ebpf::seq::Seq;
+
+pub use anomaly::Anomaly;
+pub use close::{Close, CloseKind, ResetCause};
+pub use open::{Confidence, Open, OpenKind, OpenOutcome, Rtt, WrongAck};
+pub use options::{Negotiable, TcpOptions};
+pub use step::{Check, Proof, State, Step};
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Did the active open.
+    Client,
+    /// Did the passive open.
+    Server,
+}
+
+impl Role {
+    /// The other end.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// `client` or `server`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// How a count of payload octets was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BytesBasis {
+    /// The side's FIN number less its initial number: exact, modulo 2³².
+    Fin,
+    /// The number of the side's own reset less its initial number: what it had sent.
+    Reset,
+    /// The highest number the peer was seen to acknowledge: a lower bound.
+    Acknowledged,
+}
+
+impl BytesBasis {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::Reset => "reset",
+            Self::Acknowledged => "acknowledged",
+        }
+    }
+}
+
+/// Payload octets that one side sent, from sequence numbers and therefore modulo 2³².
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// The count.
+    pub count: u64,
+    /// How it was found.
+    pub basis: BytesBasis,
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Address; an IPv4-mapped one is given as IPv4.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Initial sequence number, where its SYN or SYN-ACK was seen or proved.
+    pub isn: Option<Seq>,
+    /// Payload octets it sent.
+    pub bytes: Option<Bytes>,
+    /// Options of its SYN or SYN-ACK; `None` where that was not seen.
+    pub options: Option<TcpOptions>,
+    /// Its inferred state when the record was written.
+    pub state: State,
+}
+
+/// The life of one connection, as far as it was observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// Wall-clock time of the first segment, in ns since the Unix epoch.
+    pub started_unix_ns: i128,
+    /// Interface that the first segment was seen on.
+    pub interface: String,
+    /// VLAN tags, outer first.
+    pub scope: Scope,
+    /// The active opener.
+    pub client: End,
+    /// The passive opener.
+    pub server: End,
+    /// How it opened.
+    pub open: Open,
+    /// How it closed.
+    pub close: Close,
+    /// From the first to the last segment seen, in ns.
+    pub duration_ns: u64,
+    /// The kept segments in the order of their times.
+    pub steps: Vec<Step>,
+    /// Segments reported that did not fit into `steps`.
+    pub steps_omitted: u64,
+    /// What was odd, each kind once, with its count.
+    pub anomalies: Vec<(Anomaly, u32)>,
+    /// Events were lost while this connection was there; it may lack steps.
+    pub observation_gap: bool,
+    /// Segments of one direction only were seen.
+    pub asymmetric: bool,
+    /// Wireshark's conversation completeness: SYN 1, SYN-ACK 2, ACK 4, DATA 8, FIN 16, RST 32.
+    pub completeness: u8,
+}
+
+impl Connection {
+    /// The end with this role.
+    #[must_use]
+    pub const fn end(&self, role: Role) -> &End {
+        match role {
+            Role::Client => &self.client,
+            Role::Server => &self.server,
+        }
+    }
+}
+
+/// The address of an endpoint as it is written.
+#[must_use]
+pub fn ip(endpoint: &Endpoint) -> IpAddr {
+    Ipv6Addr::from(endpoint.address.0).to_canonical()
+}
