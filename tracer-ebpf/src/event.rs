@@ -5,7 +5,7 @@
 
 use core::mem::offset_of;
 
-use crate::segment::{Address, Endpoint, Flags, Options, Scope, Segment};
+use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Segment};
 use crate::seq::Seq;
 
 /// Version of the layout below and of the programs' globals. Both sides must have the same.
@@ -61,7 +61,7 @@ pub enum Direction {
 }
 
 /// What was known of one side of the connection when the event was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Side {
     /// When its first SYN or SYN-ACK was seen, in ns of the monotonic clock.
@@ -71,7 +71,7 @@ pub struct Side {
     /// The number that acknowledges its FIN: FIN.SEQ + 1.
     pub fin_end: u32,
     /// The options of its SYN or SYN-ACK.
-    pub options: [[u8; 4]; Options::WORDS],
+    pub options: [u8; MAX_OPTIONS],
     /// Octets of `options` in use.
     pub options_len: u8,
     /// Which of the numbers were seen: [`Side::SYN`], [`Side::FIN`].
@@ -105,7 +105,7 @@ pub struct Event {
     pub source_port: u16,
     /// Receiver's port.
     pub destination_port: u16,
-    /// VLAN tags, as [`Scope`].
+    /// VLAN tags, as [`crate::segment::Scope`].
     pub scope: u32,
     /// SEG.SEQ.
     pub seq: u32,
@@ -214,26 +214,31 @@ impl Event {
         Ok(event)
     }
 
-    /// The segment that was seen, without its options: those of a SYN are in [`Event::sender`].
+    /// The segment that was seen; the options of a SYN are in [`Event::sender`].
     #[must_use]
     pub fn segment(&self) -> Segment {
         Segment {
-            source: Endpoint {
-                address: Address(self.source),
-                port: self.source_port,
-            },
-            destination: Endpoint {
-                address: Address(self.destination),
-                port: self.destination_port,
-            },
-            scope: Scope(self.scope),
             seq: Seq(self.seq),
             ack: Seq(self.ack),
             flags: Flags(self.flags),
             window: self.window,
             len: self.len,
-            options: Options::default(),
         }
+    }
+
+    /// Sender and receiver.
+    #[must_use]
+    pub fn endpoints(&self) -> [Endpoint; 2] {
+        [
+            Endpoint {
+                address: Address::v6(self.source),
+                port: self.source_port,
+            },
+            Endpoint {
+                address: Address::v6(self.destination),
+                port: self.destination_port,
+            },
+        ]
     }
 
     /// Which way the frame crossed the interface.
@@ -249,15 +254,12 @@ impl Event {
 
 impl Side {
     fn decode(record: &[u8; size_of::<Self>()]) -> Self {
-        let options: [u8; Options::MAX_LEN] = take(record, offset_of!(Self, options));
-        let mut words = [[0; 4]; Options::WORDS];
-        words.as_flattened_mut().copy_from_slice(&options);
         let [options_len, known, syns] = take(record, offset_of!(Self, options_len));
         Self {
             opened_ns: u64::from_ne_bytes(take(record, offset_of!(Self, opened_ns))),
             iss: u32::from_ne_bytes(take(record, offset_of!(Self, iss))),
             fin_end: u32::from_ne_bytes(take(record, offset_of!(Self, fin_end))),
-            options: words,
+            options: take(record, offset_of!(Self, options)),
             options_len,
             known,
             syns,
@@ -279,11 +281,9 @@ impl Side {
 
     /// The options of its SYN.
     #[must_use]
-    pub fn options(&self) -> Options {
-        Options {
-            words: self.options,
-            len: self.options_len,
-        }
+    pub fn options(&self) -> &[u8] {
+        let used = self.options.get(..usize::from(self.options_len));
+        used.unwrap_or(&self.options)
     }
 }
 

@@ -1,18 +1,33 @@
 //! Which connections are followed: `--port` and `--host`, applied before anything is remembered.
 
-use crate::segment::{Endpoint, Segment};
+use crate::flow::Key;
+use crate::segment::Address;
 
 /// The most ports and the most networks that a filter holds.
 pub const MAX_TERMS: usize = 16;
 
-/// A network: the bits of an address that `mask` selects, as the halves of [`crate::segment::Address::halves`].
+/// A network: the bits of an address that `mask` selects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Network {
-    /// The address, high half first.
-    pub address: [u64; 2],
-    /// The mask, high half first.
-    pub mask: [u64; 2],
+    /// The address, its other bits zero.
+    pub address: Address,
+    /// The mask, in the form of an address.
+    pub mask: Address,
+}
+
+impl Network {
+    /// The network that the first `prefix` bits of an address name, counted in its IPv6 form.
+    #[must_use]
+    pub fn new(address: Address, prefix: u32) -> Self {
+        let host_bits = u128::BITS.saturating_sub(prefix);
+        let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+        let mask = Address::v6(mask.to_be_bytes());
+        Self {
+            address: masked(&address, &mask),
+            mask,
+        }
+    }
 }
 
 /// A connection passes where one of its ports and one of its addresses is named; an empty list
@@ -31,13 +46,29 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the segment's connection is to be followed.
+    /// Whether the connection is to be followed.
     #[inline(always)]
     #[must_use]
-    pub fn passes(&self, segment: &Segment) -> bool {
-        let (source, destination) = (&segment.source, &segment.destination);
-        (self.port_count == 0 || self.has_port(source.port) || self.has_port(destination.port))
-            && (self.host_count == 0 || self.has_host(source) || self.has_host(destination))
+    pub fn passes(&self, key: &Key) -> bool {
+        (self.port_count == 0 || self.has_port(key.lo_port) || self.has_port(key.hi_port))
+            && (self.host_count == 0 || self.has_host(&key.lo) || self.has_host(&key.hi))
+    }
+
+    /// The octets of the layout above, as the programs' global holds them.
+    #[must_use]
+    pub fn to_octets(&self) -> [u8; size_of::<Self>()] {
+        let mut octets = [0; size_of::<Self>()];
+        let hosts = self.hosts.iter().flat_map(|network| {
+            let (address, mask) = (network.address.octets(), network.mask.octets());
+            address.into_iter().chain(mask)
+        });
+        let ports = self.ports.iter().flat_map(|port| port.to_ne_bytes());
+        let counts = [self.port_count, self.host_count];
+        let counts = counts.iter().flat_map(|count| count.to_ne_bytes());
+        for (octet, value) in octets.iter_mut().zip(hosts.chain(ports).chain(counts)) {
+            *octet = value;
+        }
+        octets
     }
 
     #[inline(always)]
@@ -46,40 +77,33 @@ impl Filter {
     }
 
     #[inline(always)]
-    fn has_host(&self, endpoint: &Endpoint) -> bool {
-        let (high, low) = endpoint.address.halves();
-        (self.hosts.iter().zip(0..self.host_count)).any(|(network, _)| {
-            let [mask_high, mask_low] = network.mask;
-            network.address == [high & mask_high, low & mask_low]
-        })
+    fn has_host(&self, address: &Address) -> bool {
+        (self.hosts.iter().zip(0..self.host_count))
+            .any(|(network, _)| masked(address, &network.mask) == network.address)
     }
+}
+
+#[inline(always)]
+fn masked(address: &Address, mask: &Address) -> Address {
+    let (Address([a, b]), Address([c, d])) = (address, mask);
+    Address([a & c, b & d])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::Address;
 
-    fn segment(source: [u8; 4], destination_port: u16) -> Segment {
-        let mut segment = Segment::default();
-        segment.source.address = Address::v4(source);
-        segment.destination.port = destination_port;
-        segment
-    }
-
-    fn network(address: Address, prefix: u32) -> Network {
-        let (high, low) = address.halves();
-        let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-        let mask = [(mask >> 64) as u64, mask as u64];
-        Network {
-            address: [high & mask[0], low & mask[1]],
-            mask,
+    fn connection(host: [u8; 4], port: u16) -> Key {
+        Key {
+            lo: Address::v4(host),
+            hi_port: port,
+            ..Key::default()
         }
     }
 
     #[test]
     fn an_empty_filter_passes_everything() {
-        assert!(Filter::default().passes(&segment([10, 0, 0, 1], 80)));
+        assert!(Filter::default().passes(&connection([10, 0, 0, 1], 80)));
     }
 
     #[test]
@@ -89,8 +113,8 @@ mod tests {
             ..Filter::default()
         };
         filter.ports[0] = 80;
-        assert!(filter.passes(&segment([10, 0, 0, 1], 80)));
-        assert!(!filter.passes(&segment([10, 0, 0, 1], 81)));
+        assert!(filter.passes(&connection([10, 0, 0, 1], 80)));
+        assert!(!filter.passes(&connection([10, 0, 0, 1], 81)));
     }
 
     #[test]
@@ -100,7 +124,26 @@ mod tests {
             ports: [7; MAX_TERMS],
             ..Filter::default()
         };
-        assert!(!filter.passes(&segment([10, 0, 0, 1], 0)));
+        assert!(!filter.passes(&connection([10, 0, 0, 1], 0)));
+    }
+
+    #[test]
+    fn the_octets_follow_the_layout() {
+        let mut filter = Filter {
+            port_count: 1,
+            host_count: 2,
+            ..Filter::default()
+        };
+        filter.ports[1] = 0x0102;
+        filter.hosts[1].mask = Address::v4([1, 2, 3, 4]);
+        let octets = filter.to_octets();
+        let at = |offset: usize| &octets[offset..offset + 4];
+        assert_eq!(at(32 + 16 + 12), [1, 2, 3, 4]);
+        let ports = core::mem::offset_of!(Filter, ports);
+        assert_eq!(at(ports)[2..], 0x0102_u16.to_ne_bytes());
+        let counts = core::mem::offset_of!(Filter, port_count);
+        assert_eq!(at(counts), 1_u32.to_ne_bytes());
+        assert_eq!(at(counts + 4), 2_u32.to_ne_bytes());
     }
 
     #[test]
@@ -109,8 +152,8 @@ mod tests {
             host_count: 1,
             ..Filter::default()
         };
-        filter.hosts[0] = network(Address::v4([10, 1, 0, 0]), 96 + 16);
-        assert!(filter.passes(&segment([10, 1, 2, 3], 80)));
-        assert!(!filter.passes(&segment([10, 2, 2, 3], 80)));
+        filter.hosts[0] = Network::new(Address::v4([10, 1, 0, 0]), 96 + 16);
+        assert!(filter.passes(&connection([10, 1, 2, 3], 80)));
+        assert!(!filter.passes(&connection([10, 2, 2, 3], 80)));
     }
 }

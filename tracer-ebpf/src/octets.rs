@@ -2,14 +2,46 @@
 //!
 //! In: the octets of a frame, wherever they lie (a slice, an XDP or TC context).
 //! Out: fixed-size arrays, or `None` past the end. No interpretation happens here.
+//!
+//! The parser reads whole numbers and takes them apart by shifts: one bounds check and one load each,
+//! where an array taken apart octet by octet costs the BPF programs a trip through their stack.
+
+use core::cell::Cell;
 
 /// Read access to the octets of one frame.
 pub trait Octets {
     /// The `N` octets at `offset`, or `None` where the frame ends before them.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
+    /// The big-endian number of two octets at `offset`.
+    #[inline(always)]
+    fn be16(&self, offset: usize) -> Option<u16> {
+        self.read(offset).map(u16::from_be_bytes)
+    }
+
+    /// The big-endian number of four octets at `offset`.
+    #[inline(always)]
+    fn be32(&self, offset: usize) -> Option<u32> {
+        self.read(offset).map(u32::from_be_bytes)
+    }
+
+    /// The big-endian number of eight octets at `offset`.
+    #[inline(always)]
+    fn be64(&self, offset: usize) -> Option<u64> {
+        self.read(offset).map(u64::from_be_bytes)
+    }
+
+    /// Copies `len` octets at `offset` to the start of `into`; tells whether the frame has them.
+    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool;
+
     /// Length of the frame on the wire, in octets. A capture may hold fewer.
     fn wire_len(&self) -> usize;
+
+    /// Whether the frame was at least `len` octets long on the wire.
+    #[inline(always)]
+    fn reaches(&self, len: usize) -> bool {
+        len <= self.wire_len()
+    }
 }
 
 impl Octets for [u8] {
@@ -19,7 +51,17 @@ impl Octets for [u8] {
         self.get(offset..end)?.try_into().ok()
     }
 
-    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
+        let from = offset.checked_add(len).and_then(|end| self.get(offset..end));
+        let mut octets = into.get();
+        let (Some(from), Some(to)) = (from, octets.get_mut(..len)) else {
+            return false;
+        };
+        to.copy_from_slice(from);
+        into.set(octets);
+        true
+    }
+
     fn wire_len(&self) -> usize {
         self.len()
     }
@@ -39,6 +81,10 @@ impl Octets for Captured<'_> {
         self.octets.read(offset)
     }
 
+    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
+        self.octets.copy(offset, len, into)
+    }
+
     fn wire_len(&self) -> usize {
         self.wire_len
     }
@@ -54,6 +100,16 @@ mod tests {
         assert_eq!(frame.read::<2>(1), Some([2, 3]));
         assert_eq!(frame.read::<2>(2), None);
         assert_eq!(frame.read::<1>(usize::MAX), None);
+    }
+
+    #[test]
+    fn a_copy_leaves_what_it_does_not_reach() {
+        let frame: &[u8] = &[1, 2, 3];
+        let into = Cell::new([9; 4]);
+        assert!(frame.copy(1, 2, &into));
+        assert!(!frame.copy(1, 3, &into));
+        assert!(!frame.copy(0, 5, &into));
+        assert_eq!(into.get(), [2, 3, 9, 9]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One TCP segment as it was seen: addresses, numbers, flags and options.
+//! One TCP segment as it was seen: its numbers and flags, and what tells connections apart.
 //!
 //! Numbers are in host byte order; addresses stay octets.
 
@@ -89,51 +89,41 @@ impl Flags {
     }
 }
 
-/// The option octets of a header, as many as its data offset leaves room for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// The octets in words of four, in wire order; those from `len` on are zero.
-    pub words: [[u8; 4]; Self::WORDS],
-    /// Octets in use, 0 to 40, a multiple of four.
-    pub len: u8,
-}
+/// The most octets of options that a header's data offset leaves room for (RFC 9293 §3.1).
+pub const MAX_OPTIONS: usize = 40;
 
-impl Options {
-    /// Words of options that a data offset of 15 leaves room for.
-    pub const WORDS: usize = 10;
-    /// The most octets that options can have.
-    pub const MAX_LEN: usize = Self::WORDS * 4;
-
-    /// The octets in use.
-    #[must_use]
-    pub fn octets(&self) -> &[u8] {
-        let all = self.words.as_flattened();
-        all.get(..usize::from(self.len)).unwrap_or(all)
-    }
-}
-
-/// An address as octets; IPv4 in its IPv6-mapped form `::ffff:a.b.c.d`.
+/// The 16 octets of an address, held in two words in memory order; IPv4 in its IPv6-mapped form
+/// `::ffff:a.b.c.d`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C, align(4))]
-pub struct Address(pub [u8; 16]);
+#[repr(transparent)]
+pub struct Address(pub [u64; 2]);
 
 impl Address {
     /// The mapped form of an IPv4 address.
     #[inline(always)]
     #[must_use]
     pub const fn v4([a, b, c, d]: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        Self([0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])])
     }
 
-    /// The octets as two big-endian numbers: an order that costs two comparisons.
+    /// An IPv6 address.
     #[inline(always)]
     #[must_use]
-    pub const fn halves(&self) -> (u64, u64) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
-        (
-            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            u64::from_be_bytes([i, j, k, l, m, n, o, p]),
-        )
+    pub const fn v6(octets: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+        Self([
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        ])
+    }
+
+    /// The octets in wire order.
+    #[must_use]
+    pub const fn octets(&self) -> [u8; 16] {
+        let Self([high, low]) = self;
+        let [a, b, c, d, e, f, g, h] = high.to_ne_bytes();
+        let [i, j, k, l, m, n, o, p] = low.to_ne_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 }
 
@@ -180,15 +170,10 @@ impl Scope {
     }
 }
 
-/// One segment.
+/// One segment. Whose it is stands in the connection's key; its options stay in the frame, since
+/// only those of a SYN are ever kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// Sender.
-    pub source: Endpoint,
-    /// Receiver.
-    pub destination: Endpoint,
-    /// VLAN tags around it.
-    pub scope: Scope,
     /// SEG.SEQ.
     pub seq: Seq,
     /// SEG.ACK; means nothing without the ACK flag.
@@ -199,8 +184,6 @@ pub struct Segment {
     pub window: u16,
     /// Payload, in octets (SEG.LEN without SYN and FIN).
     pub len: u32,
-    /// Options.
-    pub options: Options,
 }
 
 impl Segment {

@@ -1,36 +1,52 @@
 //! What is kept of a connection while it opens or closes.
 //!
-//! Entries are shared by CPUs without a lock: each number is written before the mark that says it
-//! holds, and a step is reported by the one CPU that claims its mark ([`Host::claim`]).
+//! Entries are shared by CPUs without a lock: each number is one aligned word, written before the
+//! mark that says it holds; marks change by atomic operations only ([`Host::claim`],
+//! [`Host::clear`]), and a step is reported by the one CPU that claims its mark. The words are cells because the BPF target has neither
+//! narrow atomics nor atomic loads.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::cell::Cell;
 
-use super::{Half, Host};
+use super::{Half, Host, Seen};
 use crate::event::Side;
-use crate::segment::{Options, Segment};
+use crate::octets::Octets;
+use crate::segment::{MAX_OPTIONS, Segment};
 use crate::seq::Seq;
 
 /// What is kept of one connection. All zero is an entry that knows nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C)]
 pub struct Flow {
-    marks: AtomicU64,
+    marks: Cell<u64>,
     lo: Endpoint,
     hi: Endpoint,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C)]
 struct Endpoint {
-    opened_ns: AtomicU64,
-    iss: AtomicU32,
-    fin_end: AtomicU32,
-    options: [AtomicU32; Options::WORDS],
-    options_len: AtomicU32,
-    syns: AtomicU32,
+    opened_ns: Cell<u64>,
+    iss: Cell<u32>,
+    fin_end: Cell<u32>,
+    options: Cell<[u8; MAX_OPTIONS]>,
+    options_len: Cell<u32>,
+    syns: Cell<u32>,
 }
 
 const _: () = assert!(size_of::<Flow>() == 136);
+
+impl Endpoint {
+    const fn new() -> Self {
+        Self {
+            opened_ns: Cell::new(0),
+            iss: Cell::new(0),
+            fin_end: Cell::new(0),
+            options: Cell::new([0; MAX_OPTIONS]),
+            options_len: Cell::new(0),
+            syns: Cell::new(0),
+        }
+    }
+}
 
 /// A set of facts about a connection: numbers that hold, steps that were reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,50 +115,52 @@ impl Mark {
 }
 
 impl Flow {
+    /// An entry that knows nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            marks: Cell::new(0),
+            lo: Endpoint::new(),
+            hi: Endpoint::new(),
+        }
+    }
+
     /// The set marks, for [`Host::claim`] and [`Host::clear`].
     #[inline(always)]
     #[must_use]
-    pub const fn marks(&self) -> &AtomicU64 {
+    pub const fn marks(&self) -> &Cell<u64> {
         &self.marks
     }
 
     /// Takes the numbers of a SYN or SYN-ACK.
     #[inline(always)]
-    pub(super) fn take_syn<H: Host>(
-        &self,
-        segment: &Segment,
-        half: Half,
-        now_ns: u64,
-        host: &H,
-    ) {
+    pub(super) fn take_syn<F: Octets + ?Sized, H: Host>(&self, seen: &Seen<'_, F>, host: &H) {
+        let (segment, half) = (&seen.segment, seen.half);
         let own = self.endpoint(half);
-        let again = self.has(Mark::syn(half)) && own.iss.load(Relaxed) == segment.seq.0;
+        let again = self.has(Mark::syn(half)) && own.iss.get() == segment.seq.0;
         if segment.flags.ack() {
             if again {
-                own.syns.store(own.syns.load(Relaxed).wrapping_add(1), Relaxed);
+                own.syns.set(own.syns.get().wrapping_add(1));
                 return;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
         } else {
             let over = self.has(Mark::fin(Half::Lo)) || self.has(Mark::fin(Half::Hi));
             if again && !over {
-                own.syns.store(own.syns.load(Relaxed).wrapping_add(1), Relaxed);
+                own.syns.set(own.syns.get().wrapping_add(1));
                 return;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
             // any other opens a new incarnation, of which nothing is known yet.
             let peer = half.peer();
-            let simultaneous = self.marks.load(Relaxed) == Mark::syn(peer).0;
+            let simultaneous = self.marks.get() == Mark::syn(peer).0;
             let kept = if simultaneous { Mark::syn(peer).0 } else { 0 };
             host.clear(self, Mark(!kept));
         }
-        own.opened_ns.store(now_ns, Relaxed);
-        own.iss.store(segment.seq.0, Relaxed);
-        for (kept, word) in own.options.iter().zip(segment.options.words) {
-            kept.store(u32::from_ne_bytes(word), Relaxed);
-        }
-        own.options_len.store(segment.options.len.into(), Relaxed);
-        own.syns.store(1, Relaxed);
+        own.opened_ns.set(seen.now_ns);
+        own.iss.set(segment.seq.0);
+        own.options_len.set(seen.copy_options(&own.options).into());
+        own.syns.set(1);
         host.claim(self, Mark::syn(half));
     }
 
@@ -151,11 +169,11 @@ impl Flow {
     pub(super) fn take_fin<H: Host>(&self, segment: &Segment, half: Half, host: &H) {
         let own = self.endpoint(half);
         let end = segment.end().0;
-        if self.has(Mark::fin(half)) && own.fin_end.load(Relaxed) == end {
+        if self.has(Mark::fin(half)) && own.fin_end.get() == end {
             return;
         }
         host.clear(self, Mark::fin(half).and(Mark::fin_acked(half)));
-        own.fin_end.store(end, Relaxed);
+        own.fin_end.set(end);
         host.claim(self, Mark::fin(half));
     }
 
@@ -165,7 +183,7 @@ impl Flow {
         self.has(Mark::syn(half))
             && !self.has(Mark::syn_acked(half))
             // SYN occupies one sequence number (RFC 9293 §3.4).
-            && ack.covers(Seq(self.endpoint(half).iss.load(Relaxed)).add(1))
+            && ack.covers(Seq(self.endpoint(half).iss.get()).add(1))
     }
 
     /// Whether `ack` covers the half's FIN and that was not reported yet.
@@ -173,34 +191,30 @@ impl Flow {
     pub(super) fn fin_covered(&self, half: Half, ack: Seq) -> bool {
         self.has(Mark::fin(half))
             && !self.has(Mark::fin_acked(half))
-            && ack.covers(Seq(self.endpoint(half).fin_end.load(Relaxed)))
+            && ack.covers(Seq(self.endpoint(half).fin_end.get()))
     }
 
     /// What an event tells of the half.
     #[inline(always)]
-    pub(super) fn side(&self, half: Half) -> Side {
+    pub(super) fn tell(&self, half: Half, side: &mut Side) {
         let own = self.endpoint(half);
-        let mut side = Side::default();
         if self.has(Mark::syn(half)) {
             side.known |= Side::SYN;
-            side.opened_ns = own.opened_ns.load(Relaxed);
-            side.iss = own.iss.load(Relaxed);
-            for (word, kept) in side.options.iter_mut().zip(&own.options) {
-                *word = kept.load(Relaxed).to_ne_bytes();
-            }
-            side.options_len = own.options_len.load(Relaxed).min(Options::MAX_LEN as u32) as u8;
-            side.syns = own.syns.load(Relaxed).min(255) as u8;
+            side.opened_ns = own.opened_ns.get();
+            side.iss = own.iss.get();
+            side.options = own.options.get();
+            side.options_len = own.options_len.get() as u8;
+            side.syns = own.syns.get().min(255) as u8;
         }
         if self.has(Mark::fin(half)) {
             side.known |= Side::FIN;
-            side.fin_end = own.fin_end.load(Relaxed);
+            side.fin_end = own.fin_end.get();
         }
-        side
     }
 
     #[inline(always)]
     fn has(&self, mark: Mark) -> bool {
-        self.marks.load(Relaxed) & mark.0 != 0
+        self.marks.get() & mark.0 != 0
     }
 
     #[inline(always)]
@@ -214,22 +228,20 @@ impl Flow {
 
 /// What an event tells of a sender whose connection is not kept: the segment's own numbers.
 #[inline(always)]
-pub(super) fn lone_side(segment: &Segment, now_ns: u64) -> Side {
-    let mut side = Side::default();
+pub(super) fn tell_lone<F: Octets + ?Sized>(seen: &Seen<'_, F>, side: &mut Side) {
+    let segment = &seen.segment;
     if segment.flags.anomalous() {
-        return side;
+        return;
     }
     if segment.flags.syn() {
         side.known |= Side::SYN;
-        side.opened_ns = now_ns;
+        side.opened_ns = seen.now_ns;
         side.iss = segment.seq.0;
-        side.options = segment.options.words;
-        side.options_len = segment.options.len;
+        side.options_len = seen.copy_options(Cell::from_mut(&mut side.options));
         side.syns = 1;
     }
     if segment.flags.fin() {
         side.known |= Side::FIN;
         side.fin_end = segment.end().0;
     }
-    side
 }

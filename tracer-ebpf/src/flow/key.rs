@@ -1,6 +1,6 @@
 //! The key of a connection: the same for both directions.
 
-use crate::segment::{Address, Endpoint, Scope, Segment};
+use crate::segment::{Address, Endpoint, Scope};
 
 /// Addresses, ports and scope of a connection, the lower endpoint first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,11 +42,10 @@ impl Half {
 }
 
 impl Key {
-    /// The key of a segment's connection, and which endpoint sent the segment.
+    /// The key of the connection between two endpoints, and which of them the first one is.
     #[inline(always)]
     #[must_use]
-    pub fn of(segment: &Segment) -> (Self, Half) {
-        let (source, destination) = (&segment.source, &segment.destination);
+    pub fn of([source, destination]: &[Endpoint; 2], scope: Scope) -> (Self, Half) {
         let (lo, hi, half) = if precedes(source, destination) {
             (source, destination, Half::Lo)
         } else {
@@ -57,13 +56,14 @@ impl Key {
             hi: hi.address,
             lo_port: lo.port,
             hi_port: hi.port,
-            scope: segment.scope,
+            scope,
         };
         (key, half)
     }
 
     /// An endpoint's address and port.
     #[must_use]
+    #[inline(always)]
     pub const fn endpoint(&self, half: Half) -> Endpoint {
         let (address, port) = match half {
             Half::Lo => (self.lo, self.lo_port),
@@ -73,9 +73,10 @@ impl Key {
     }
 }
 
+/// An order of endpoints: any will do that both directions agree on.
 #[inline(always)]
 fn precedes(a: &Endpoint, b: &Endpoint) -> bool {
-    let ((a_high, a_low), (b_high, b_low)) = (a.address.halves(), b.address.halves());
+    let (Address([a_high, a_low]), Address([b_high, b_low])) = (a.address, b.address);
     if a_high != b_high {
         a_high < b_high
     } else if a_low != b_low {
@@ -96,22 +97,14 @@ mod tests {
         }
     }
 
-    fn segment(source: Endpoint, destination: Endpoint) -> Segment {
-        Segment {
-            source,
-            destination,
-            ..Segment::default()
-        }
-    }
-
     #[test]
     fn both_directions_have_one_key_and_opposite_halves() {
         for (a, b) in [
             (endpoint(1, 80), endpoint(2, 70)),
             (endpoint(1, 80), endpoint(1, 81)),
         ] {
-            let (forth, from_a) = Key::of(&segment(a, b));
-            let (back, from_b) = Key::of(&segment(b, a));
+            let (forth, from_a) = Key::of(&[a, b], Scope::default());
+            let (back, from_b) = Key::of(&[b, a], Scope::default());
             assert_eq!(forth, back);
             assert_eq!((from_a, from_b), (Half::Lo, Half::Hi));
             assert_eq!(forth.endpoint(from_a), a);

@@ -10,11 +10,13 @@ mod key;
 pub use entry::{Flow, Mark};
 pub use key::{Half, Key};
 
+use core::cell::Cell;
+
 use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Why};
 use crate::filter::Filter;
 use crate::octets::Octets;
-use crate::segment::{Scope, Segment};
+use crate::segment::{MAX_OPTIONS, Scope, Segment};
 use crate::wire::{self, Located, Reject};
 
 /// Places in the watch filter.
@@ -52,8 +54,9 @@ pub trait Host {
     /// The CPU, and its count of events before this one.
     fn serial(&self) -> (u32, u64);
 
-    /// Hands the event out; tells whether there was room.
-    fn emit(&self, event: &Event) -> bool;
+    /// Lends the memory of an event, all zero, to be filled and hands it out; tells whether there
+    /// was room.
+    fn emit(&self, fill: impl FnOnce(&mut Event)) -> bool;
 }
 
 /// Where a frame was seen.
@@ -67,20 +70,50 @@ pub struct Vantage {
     pub scope: Scope,
 }
 
+/// What came of looking at a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Looked {
+    /// It was counted, and reported where it mattered.
+    Done,
+    /// Its headers are not in reach of this view of it: nothing was counted yet. Where there is no
+    /// other view, [`give_up`] counts it.
+    OutOfReach(Reject),
+}
+
 /// Looks at one frame, counts it, and reports it where it opens or closes a connection.
 #[inline(always)]
-pub fn trace<F: Octets + ?Sized, H: Host>(frame: &F, vantage: &Vantage, host: &H) {
+pub fn trace<F: Octets + ?Sized, H: Host>(frame: &F, vantage: &Vantage, host: &H) -> Looked {
+    let index = match look(frame, vantage, host) {
+        Ok(true) => Counter::Segments.index(),
+        Ok(false) => Counter::NotTcp.index(),
+        Err(reject) if reject.truncated() => return Looked::OutOfReach(reject),
+        Err(reject) => reject.index(),
+    };
     host.count(Counter::Frames.index());
-    match wire::locate(frame, vantage.scope) {
-        Ok(Some(located)) => {
-            host.count(Counter::Segments.index());
-            if let Err(reject) = follow(frame, &located, vantage, host) {
-                host.count(reject.index());
-            }
-        }
-        Ok(None) => host.count(Counter::NotTcp.index()),
-        Err(reject) => host.count(reject.index()),
-    }
+    host.count(index);
+    Looked::Done
+}
+
+/// Counts a frame whose headers are out of reach.
+#[inline(always)]
+pub fn give_up<H: Host>(reject: Reject, host: &H) {
+    host.count(Counter::Frames.index());
+    host.count(reject.index());
+}
+
+/// Looks at one view of a frame; tells whether it carries TCP.
+#[inline(always)]
+fn look<F: Octets + ?Sized, H: Host>(
+    frame: &F,
+    vantage: &Vantage,
+    host: &H,
+) -> Result<bool, Reject> {
+    let Some(located) = wire::locate(frame, vantage.scope)? else {
+        return Ok(false);
+    };
+    follow(frame, &located, vantage, host)?;
+    Ok(true)
 }
 
 #[inline(always)]
@@ -94,46 +127,79 @@ fn follow<F: Octets + ?Sized, H: Host>(
     if !located.flags.significant() && !host.is_watched(slot) {
         return Ok(());
     }
-    let segment = located.segment(frame)?;
     host.count(Counter::Examined.index());
-    if !host.filter().passes(&segment) {
+    let (key, half) = Key::of(&located.endpoints(frame)?, located.scope);
+    if !host.filter().passes(&key) {
         host.count(Counter::Filtered.index());
         return Ok(());
     }
-    let (key, half) = Key::of(&segment);
-    let flow = if segment.flags.anomalous() {
-        host.flow(&key)
-    } else if segment.flags.syn() || segment.flags.fin() {
-        let flow = host.enter(&key);
-        if flow.is_none() {
-            host.count(Counter::TableFull.index());
-        }
-        flow
-    } else {
-        host.flow(&key)
+    let seen = Seen {
+        frame,
+        located,
+        segment: located.segment(frame)?,
+        half,
+        now_ns: host.now_ns(),
     };
-    let now_ns = host.now_ns();
+    let flow = remembered(&seen.segment, &key, host);
     let why = match flow {
-        Some(flow) => observe(&segment, half, flow, now_ns, host),
-        None if segment.flags.anomalous() => Why::ANOMALY,
+        Some(flow) => observe(&seen, flow, host),
+        None if located.flags.anomalous() => Why::ANOMALY,
         None => Why::default(),
     };
-    if segment.flags.significant() || !why.is_empty() {
+    if located.flags.significant() || !why.is_empty() {
         host.watch(slot);
-        report(&segment, half, flow, vantage, why, now_ns, host);
+        report(&seen, &key, flow, vantage, why, host);
     }
     Ok(())
 }
 
+/// One segment and what goes with it.
+struct Seen<'a, F: ?Sized> {
+    frame: &'a F,
+    located: &'a Located,
+    segment: Segment,
+    half: Half,
+    now_ns: u64,
+}
+
+impl<F: Octets + ?Sized> Seen<'_, F> {
+    /// Copies the options and gives the number of their octets: none where the frame was cut short.
+    #[inline(always)]
+    fn copy_options(&self, into: &Cell<[u8; MAX_OPTIONS]>) -> u8 {
+        into.set([0; MAX_OPTIONS]);
+        if self.located.copy_options(self.frame, into) {
+            self.located.options_len
+        } else {
+            0
+        }
+    }
+}
+
+/// What is kept of the segment's connection. Only a SYN and a FIN are worth an entry: any other
+/// segment proves nothing without one.
+#[inline(always)]
+fn remembered<'h, H: Host>(segment: &Segment, key: &Key, host: &'h H) -> Option<&'h Flow> {
+    let flags = segment.flags;
+    if flags.anomalous() || !(flags.syn() || flags.fin()) {
+        return host.flow(key);
+    }
+    let flow = host.enter(key);
+    if flow.is_none() {
+        host.count(Counter::TableFull.index());
+    }
+    flow
+}
+
 /// Takes one segment into what is kept of its connection, and tells which steps it proves.
 #[inline(always)]
-fn observe<H: Host>(segment: &Segment, half: Half, flow: &Flow, now_ns: u64, host: &H) -> Why {
+fn observe<F: Octets + ?Sized, H: Host>(seen: &Seen<'_, F>, flow: &Flow, host: &H) -> Why {
+    let (segment, half) = (&seen.segment, seen.half);
     let flags = segment.flags;
     if flags.anomalous() {
         return Why::ANOMALY;
     }
     if flags.syn() {
-        flow.take_syn(segment, half, now_ns, host);
+        flow.take_syn(seen, host);
     }
     if flags.fin() {
         flow.take_fin(segment, half, host);
@@ -168,43 +234,44 @@ fn observe<H: Host>(segment: &Segment, half: Half, flow: &Flow, now_ns: u64, hos
 }
 
 #[inline(always)]
-fn report<H: Host>(
-    segment: &Segment,
-    half: Half,
+fn report<F: Octets + ?Sized, H: Host>(
+    seen: &Seen<'_, F>,
+    key: &Key,
     flow: Option<&Flow>,
     vantage: &Vantage,
     why: Why,
-    now_ns: u64,
     host: &H,
 ) {
+    let segment = &seen.segment;
     let (cpu, serial) = host.serial();
-    let (sender, receiver) = match flow {
-        Some(flow) => (flow.side(half), flow.side(half.peer())),
-        None => (entry::lone_side(segment, now_ns), Default::default()),
-    };
-    let event = Event {
-        serial,
-        time_ns: now_ns,
-        source: segment.source.address.0,
-        destination: segment.destination.address.0,
-        source_port: segment.source.port,
-        destination_port: segment.destination.port,
-        scope: segment.scope.0,
-        seq: segment.seq.0,
-        ack: segment.ack.0,
-        len: segment.len,
-        interface: vantage.interface,
-        cpu,
-        window: segment.window,
-        abi: ABI_VERSION,
-        why: why.0,
-        flags: segment.flags.0,
-        direction: vantage.direction as u8,
-        padding: [0; 4],
-        sender,
-        receiver,
-    };
-    let counter = if host.emit(&event) {
+    let emitted = host.emit(|event| {
+        event.serial = serial;
+        event.time_ns = seen.now_ns;
+        let (source, destination) = (key.endpoint(seen.half), key.endpoint(seen.half.peer()));
+        event.source = source.address.octets();
+        event.destination = destination.address.octets();
+        event.source_port = source.port;
+        event.destination_port = destination.port;
+        event.scope = key.scope.0;
+        event.seq = segment.seq.0;
+        event.ack = segment.ack.0;
+        event.len = segment.len;
+        event.interface = vantage.interface;
+        event.cpu = cpu;
+        event.window = segment.window;
+        event.abi = ABI_VERSION;
+        event.why = why.0;
+        event.flags = segment.flags.0;
+        event.direction = vantage.direction as u8;
+        match flow {
+            Some(flow) => {
+                flow.tell(seen.half, &mut event.sender);
+                flow.tell(seen.half.peer(), &mut event.receiver);
+            }
+            None => entry::tell_lone(seen, &mut event.sender),
+        }
+    });
+    let counter = if emitted {
         Counter::Events
     } else {
         Counter::RingFull

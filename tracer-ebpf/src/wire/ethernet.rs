@@ -1,6 +1,6 @@
 //! Ethernet II with up to two VLAN tags (IEEE 802.1Q, 802.1ad).
 
-use super::{Network, Reject, Version};
+use super::{Network, Reject, Stop, Version};
 use crate::octets::Octets;
 use crate::segment::Scope;
 
@@ -17,7 +17,7 @@ const MAX_TAGS: usize = 2;
 pub(super) fn locate<F: Octets + ?Sized>(
     frame: &F,
     mut scope: Scope,
-) -> Result<Option<Network>, Reject> {
+) -> Result<Network, Stop> {
     let mut offset = TYPE_OFFSET;
     for _ in 0..=MAX_TAGS {
         let [a, b] = frame.read(offset).ok_or(Reject::TruncatedLink)?;
@@ -30,13 +30,13 @@ pub(super) fn locate<F: Octets + ?Sized>(
                 offset += TAG_LEN;
                 continue;
             }
-            _ => return Ok(None),
+            _ => return Err(Stop::NotTcp),
         };
-        return Ok(Some(Network {
+        return Ok(Network {
             version,
             offset: offset + 2,
-            scope,
-        }));
+            scope: scope.0.into(),
+        });
     }
-    Err(Reject::TooManyVlanTags)
+    Err(Reject::TooManyVlanTags.into())
 }

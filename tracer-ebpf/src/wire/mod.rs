@@ -19,11 +19,16 @@ use crate::segment::Scope;
 struct Network {
     version: Version,
     offset: usize,
-    scope: Scope,
+    /// The bits of the [`Scope`].
+    scope: u64,
 }
 
 /// The IP version of a packet.
+///
+/// The representation is as wide as a register of the BPF machine: narrower parts of a value that is
+/// returned would be copied through the stack in misaligned pairs, which the verifier refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Version {
     /// RFC 791.
     V4,
@@ -41,9 +46,25 @@ struct Transport {
     fragment: bool,
 }
 
+/// Why the way from the outer header to TCP ended early.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// Another protocol.
+    NotTcp,
+    /// Malformed, cut short, or without ports.
+    Reject(Reject),
+}
+
+impl From<Reject> for Stop {
+    #[inline(always)]
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
+}
+
 /// Why a frame was dropped from the analysis. Each has a counter of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u64)]
 pub enum Reject {
     /// The frame ends inside its link-layer header or VLAN tags.
     TruncatedLink,
@@ -84,6 +105,16 @@ impl Reject {
         Self::TruncatedTransport,
         Self::BadDataOffset,
     ];
+
+    /// Whether the frame seemed to end inside its headers.
+    #[inline(always)]
+    #[must_use]
+    pub const fn truncated(self) -> bool {
+        matches!(
+            self,
+            Self::TruncatedLink | Self::TruncatedNetwork | Self::TruncatedTransport
+        )
+    }
 }
 
 /// Finds the TCP header of an Ethernet frame.
@@ -94,15 +125,19 @@ impl Reject {
 /// A [`Reject`] where the frame is malformed, cut short, or a fragment without ports.
 #[inline(always)]
 pub fn locate<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Option<Located>, Reject> {
-    let Some(network) = ethernet::locate(frame, scope)? else {
-        return Ok(None);
-    };
+    match descend(frame, scope) {
+        Ok(located) => Ok(Some(located)),
+        Err(Stop::NotTcp) => Ok(None),
+        Err(Stop::Reject(reject)) => Err(reject),
+    }
+}
+
+#[inline(always)]
+fn descend<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Located, Stop> {
+    let network = ethernet::locate(frame, scope)?;
     let transport = match network.version {
         Version::V4 => ipv4::locate(frame, network.offset)?,
         Version::V6 => ipv6::locate(frame, network.offset)?,
     };
-    match transport {
-        Some(transport) => tcp::locate(frame, &network, &transport).map(Some),
-        None => Ok(None),
-    }
+    Ok(tcp::locate(frame, &network, &transport)?)
 }

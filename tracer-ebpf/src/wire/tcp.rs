@@ -1,8 +1,10 @@
 //! The TCP header (RFC 9293 §3.1): found and checked here, read out only when it matters.
 
+use core::cell::Cell;
+
 use super::{Network, Reject, Transport, Version};
 use crate::octets::Octets;
-use crate::segment::{Address, Endpoint, Flags, Options, Scope, Segment};
+use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Scope, Segment};
 use crate::seq::Seq;
 
 const MIN_HEADER_LEN: usize = 20;
@@ -20,9 +22,10 @@ pub struct Located {
     pub flags: Flags,
     /// Payload in this packet, in octets.
     pub len: u32,
+    /// Octets of options, 0 to 40, a multiple of four.
+    pub options_len: u8,
     network: usize,
     transport: usize,
-    options_len: u8,
 }
 
 #[inline(always)]
@@ -39,22 +42,22 @@ pub(super) fn locate<F: Octets + ?Sized>(
             Reject::TruncatedTransport
         });
     }
-    let [data_offset, flags] = frame
-        .read(transport.offset + 12)
+    let word = frame
+        .be16(transport.offset + 12)
         .ok_or(Reject::TruncatedTransport)?;
-    let header_len = usize::from(data_offset >> 4) * 4;
+    let header_len = usize::from(word >> 12) * 4;
     if header_len < MIN_HEADER_LEN || header_len > available {
         return Err(Reject::BadDataOffset);
     }
     Ok(Located {
         version: network.version,
-        scope: network.scope,
-        flags: Flags(flags),
+        scope: Scope(network.scope as u32),
+        flags: Flags((word & 0xff) as u8),
         // A frame is never near 4 GiB: its length came from 16 bits or a kernel's u32.
         len: u32::try_from(available - header_len).unwrap_or(u32::MAX),
         network: network.offset,
         transport: transport.offset,
-        options_len: (data_offset >> 4) * 4 - MIN_HEADER_LEN as u8,
+        options_len: (header_len - MIN_HEADER_LEN) as u8,
     })
 }
 
@@ -67,14 +70,9 @@ impl Located {
     pub fn hash<F: Octets + ?Sized>(&self, frame: &F) -> Result<u32, Reject> {
         let (source, destination) = match self.version {
             Version::V4 => {
-                let addresses = frame
-                    .read::<8>(self.network + IPV4_ADDRESSES)
-                    .ok_or(Reject::TruncatedNetwork)?;
-                let [a, b, c, d, e, f, g, h] = addresses;
-                (
-                    u64::from(u32::from_ne_bytes([a, b, c, d])),
-                    u64::from(u32::from_ne_bytes([e, f, g, h])),
-                )
+                let addresses = frame.read(self.network + IPV4_ADDRESSES);
+                let both = u64::from_ne_bytes(addresses.ok_or(Reject::TruncatedNetwork)?);
+                (both & u64::from(u32::MAX), both >> 32)
             }
             Version::V6 => {
                 let read = |offset| frame.read::<8>(self.network + IPV6_ADDRESSES + offset);
@@ -88,83 +86,72 @@ impl Located {
                 )
             }
         };
-        let [a, b, c, d] = frame
-            .read::<4>(self.transport)
-            .ok_or(Reject::TruncatedTransport)?;
-        let from = source ^ (u64::from(u16::from_ne_bytes([a, b])) << 32);
-        let to = destination ^ (u64::from(u16::from_ne_bytes([c, d])) << 32);
+        let ports = frame.read(self.transport);
+        let ports = u32::from_ne_bytes(ports.ok_or(Reject::TruncatedTransport)?);
+        let from = source ^ (u64::from(ports & 0xffff) << 32);
+        let to = destination ^ (u64::from(ports >> 16) << 32);
         // Both ends enter by sums of their own mixes, so that the direction does not matter.
         let sum = mix(from).wrapping_add(mix(to));
         Ok((sum >> 32) as u32 ^ self.scope.0)
     }
 
-    /// Reads the whole segment.
+    /// Reads the segment's numbers.
+    ///
+    /// # Errors
+    /// [`Reject::TruncatedTransport`] where the frame was cut short.
+    #[inline(always)]
+    pub fn segment<F: Octets + ?Sized>(&self, frame: &F) -> Result<Segment, Reject> {
+        let read = || {
+            Some(Segment {
+                seq: Seq(frame.be32(self.transport + 4)?),
+                ack: Seq(frame.be32(self.transport + 8)?),
+                flags: self.flags,
+                window: frame.be16(self.transport + 14)?,
+                len: self.len,
+            })
+        };
+        read().ok_or(Reject::TruncatedTransport)
+    }
+
+    /// Reads sender and receiver.
     ///
     /// # Errors
     /// [`Reject::TruncatedNetwork`] or [`Reject::TruncatedTransport`] where the frame was cut short.
     #[inline(always)]
-    pub fn segment<F: Octets + ?Sized>(&self, frame: &F) -> Result<Segment, Reject> {
-        let (source, destination) = self.addresses(frame).ok_or(Reject::TruncatedNetwork)?;
-        let mut segment = self.header(frame).ok_or(Reject::TruncatedTransport)?;
-        segment.source.address = source;
-        segment.destination.address = destination;
-        if segment.flags.syn() {
-            segment.options = self.options(frame).ok_or(Reject::TruncatedTransport)?;
-        }
-        Ok(segment)
+    pub fn endpoints<F: Octets + ?Sized>(&self, frame: &F) -> Result<[Endpoint; 2], Reject> {
+        let [source, destination] = self.addresses(frame).ok_or(Reject::TruncatedNetwork)?;
+        let port = |offset| frame.be16(self.transport + offset);
+        let endpoint = |address, offset| {
+            let port = port(offset).ok_or(Reject::TruncatedTransport)?;
+            Ok(Endpoint { address, port })
+        };
+        Ok([endpoint(source, 0)?, endpoint(destination, 2)?])
+    }
+
+    /// Copies the options; tells whether the frame has them all.
+    #[inline(always)]
+    pub fn copy_options<F: Octets + ?Sized>(
+        &self,
+        frame: &F,
+        into: &Cell<[u8; MAX_OPTIONS]>,
+    ) -> bool {
+        let (offset, len) = (self.transport + MIN_HEADER_LEN, self.options_len.into());
+        len == 0 || frame.copy(offset, len, into)
     }
 
     #[inline(always)]
-    fn addresses<F: Octets + ?Sized>(&self, frame: &F) -> Option<(Address, Address)> {
+    fn addresses<F: Octets + ?Sized>(&self, frame: &F) -> Option<[Address; 2]> {
         match self.version {
             Version::V4 => {
                 let at = self.network + IPV4_ADDRESSES;
                 let source = frame.read(at)?;
-                Some((Address::v4(source), Address::v4(frame.read(at + 4)?)))
+                Some([Address::v4(source), Address::v4(frame.read(at + 4)?)])
             }
             Version::V6 => {
                 let at = self.network + IPV6_ADDRESSES;
-                Some((Address(frame.read(at)?), Address(frame.read(at + 16)?)))
+                Some([Address::v6(frame.read(at)?), Address::v6(frame.read(at + 16)?)])
             }
         }
-    }
-
-    #[inline(always)]
-    fn header<F: Octets + ?Sized>(&self, frame: &F) -> Option<Segment> {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, _, _, window @ ..] =
-            frame.read::<16>(self.transport)?;
-        Some(Segment {
-            source: Endpoint {
-                port: u16::from_be_bytes([a, b]),
-                ..Endpoint::default()
-            },
-            destination: Endpoint {
-                port: u16::from_be_bytes([c, d]),
-                ..Endpoint::default()
-            },
-            scope: self.scope,
-            seq: Seq(u32::from_be_bytes([e, f, g, h])),
-            ack: Seq(u32::from_be_bytes([i, j, k, l])),
-            flags: self.flags,
-            window: u16::from_be_bytes(window),
-            len: self.len,
-            options: Options::default(),
-        })
-    }
-
-    #[inline(always)]
-    fn options<F: Octets + ?Sized>(&self, frame: &F) -> Option<Options> {
-        let mut options = Options {
-            len: self.options_len,
-            ..Options::default()
-        };
-        for (index, word) in options.words.iter_mut().enumerate() {
-            if index * 4 >= usize::from(self.options_len) {
-                break;
-            }
-            *word = frame.read(self.transport + MIN_HEADER_LEN + index * 4)?;
-        }
-        Some(options)
     }
 }
 

@@ -146,5 +146,5 @@ impl Connection {
 /// The address of an endpoint as it is written.
 #[must_use]
 pub fn ip(endpoint: &Endpoint) -> IpAddr {
-    Ipv6Addr::from(endpoint.address.0).to_canonical()
+    Ipv6Addr::from(endpoint.address.octets()).to_canonical()
 }

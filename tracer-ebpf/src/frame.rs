@@ -1,0 +1,253 @@
+//! Frames where the hooks find them: in the linear part of a packet buffer, or behind a helper call.
+
+use core::arch::asm;
+use core::cell::Cell;
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use synfin_ebpf::octets::Octets;
+
+use crate::maps::{GATHER, GATHER_SLACK, GATHERED, Gather};
+
+/// The frame of an XDP program.
+pub(crate) struct XdpFrame {
+    ctx: *mut xdp_md,
+    linear: Linear,
+}
+
+/// The frame of a TC program.
+pub(crate) struct SkbFrame {
+    ctx: *mut __sk_buff,
+    linear: Linear,
+}
+
+impl XdpFrame {
+    #[inline(always)]
+    pub(crate) fn new(ctx: *mut xdp_md) -> Self {
+        // SAFETY: the hook hands a valid context to its program.
+        let md = unsafe { &*ctx };
+        Self {
+            ctx,
+            linear: Linear::new(md.data, md.data_end),
+        }
+    }
+}
+
+impl XdpFrame {
+    /// Whether all of it lies in the linear part.
+    #[inline(always)]
+    pub(crate) fn is_linear(&self) -> bool {
+        self.linear.len() >= self.wire_len()
+    }
+}
+
+impl Octets for XdpFrame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.linear.read(offset)
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
+        let to = into.as_ptr().cast::<c_void>();
+        // SAFETY: `len` is no more than `N`, which the helper's caller is made to prove by the
+        // verifier; the helper checks the range in the packet.
+        len <= N && unsafe { bpf_xdp_load_bytes(self.ctx, offset as u32, to, len as u32) } == 0
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        // SAFETY: the context is the hook's.
+        unsafe { bpf_xdp_get_buff_len(self.ctx) as usize }
+    }
+
+    #[inline(always)]
+    fn reaches(&self, len: usize) -> bool {
+        // Most frames are linear: then the helper call is saved.
+        len <= self.linear.len() || len <= self.wire_len()
+    }
+}
+
+impl SkbFrame {
+    #[inline(always)]
+    pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
+        // SAFETY: the hook hands a valid context to its program.
+        let skb = unsafe { &*ctx };
+        Self {
+            ctx,
+            linear: Linear::new(skb.data, skb.data_end),
+        }
+    }
+}
+
+impl SkbFrame {
+    /// Whether all of it lies in the linear part.
+    #[inline(always)]
+    pub(crate) fn is_linear(&self) -> bool {
+        self.linear.len() >= self.wire_len()
+    }
+}
+
+impl Octets for SkbFrame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.linear.read(offset)
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
+        let to = into.as_ptr().cast::<c_void>();
+        // SAFETY: `len` is no more than `N`, which the helper's caller is made to prove by the
+        // verifier; the helper checks the range in the packet.
+        len <= N && unsafe { bpf_skb_load_bytes(self.ctx.cast(), offset as u32, to, len as u32) } == 0
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        // SAFETY: the context is the hook's.
+        unsafe { (*self.ctx).len as usize }
+    }
+}
+
+/// The directly readable part of a packet buffer.
+#[derive(Clone, Copy)]
+struct Linear {
+    start: usize,
+    end: usize,
+}
+
+impl Linear {
+    #[inline(always)]
+    fn new(start: u32, end: u32) -> Self {
+        Self {
+            start: start as usize,
+            end: end as usize,
+        }
+    }
+
+    #[inline(always)]
+    const fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(self, offset: usize) -> Option<[u8; N]> {
+        let at = self.start + offset;
+        if at + N > self.end {
+            return None;
+        }
+        // SAFETY: `at..at + N` was compared with the buffer's end just above; the verifier proves it.
+        Some(unsafe { load(at) })
+    }
+}
+
+/// One load instruction of the BPF machine.
+macro_rules! wide_load {
+    ($width:literal, $word:ident, $at:expr) => {
+        asm!(
+            concat!("{0} = *(", $width, " *)({1} + 0)"),
+            out(reg) $word,
+            in(reg) $at,
+            options(pure, readonly, nostack)
+        )
+    };
+}
+
+/// Loads `N` octets with as few instructions as that takes.
+///
+/// The compiler knows packets to be misaligned and would load octet by octet. Told that it need not
+/// (`+allows-misaligned-mem-access`), it misaligns the stack as well, which the verifier refuses.
+///
+/// # Safety
+/// The octets must be inside an object that the verifier lets the program read.
+#[inline(always)]
+unsafe fn load<const N: usize>(at: usize) -> [u8; N] {
+    const { assert!(matches!(N, 1 | 2 | 4 | 8 | 16)) };
+    let mut octets = [0; N];
+    let mut offset = 0;
+    for part in octets.chunks_mut(8) {
+        let (word, part_len): (u64, usize);
+        part_len = part.len();
+        // SAFETY: the caller's; every arm loads `part.len()` octets.
+        unsafe {
+            match part_len {
+                1 => wide_load!("u8", word, at + offset),
+                2 => wide_load!("u16", word, at + offset),
+                4 => wide_load!("u32", word, at + offset),
+                _ => wide_load!("u64", word, at + offset),
+            }
+        }
+        // A narrow load fills the low end of the register.
+        let octets = word.to_le_bytes();
+        for (index, octet) in part.iter_mut().enumerate() {
+            *octet = if cfg!(target_endian = "little") {
+                octets[index]
+            } else {
+                octets[part_len - 1 - index]
+            };
+        }
+        offset += 8;
+    }
+    octets
+}
+
+
+/// The beginning of a frame whose headers lie beyond its linear part, copied into this CPU's memory.
+pub(crate) struct Gathered {
+    octets: *const Gather,
+    len: usize,
+    wire_len: usize,
+}
+
+impl Gathered {
+    /// Copies it; `None` where that fails.
+    #[inline(always)]
+    pub(crate) fn new<F: Octets>(frame: &F) -> Option<Self> {
+        let wire_len = frame.wire_len();
+        let octets = GATHER.get_ptr_mut(0)?;
+        let len = wire_len.min(GATHERED);
+        // SAFETY: the array's element belongs to this CPU.
+        let cell = unsafe { &*octets.cast::<Cell<Gather>>() };
+        (len > 0 && frame.copy(0, len, cell)).then_some(Self {
+            octets,
+            len,
+            wire_len,
+        })
+    }
+}
+
+impl Octets for Gathered {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        if offset + N > self.len {
+            return None;
+        }
+        const { assert!(N <= GATHER_SLACK) };
+        // The mask changes nothing; it shows the verifier what the comparison above has proved.
+        let at = self.octets.cast::<u8>().wrapping_add(offset % GATHERED);
+        // SAFETY: inside the array, whose slack holds what a read takes past the mask.
+        Some(unsafe { load(at as usize) })
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
+        // Word by word: lengths of options are multiples of four.
+        let mut octets = [0; N];
+        for (index, word) in octets.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            if index * 4 < len {
+                match self.read(offset + index * 4) {
+                    Some(read) => *word = read,
+                    None => return false,
+                }
+            }
+        }
+        into.set(octets);
+        true
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        self.wire_len
+    }
+}

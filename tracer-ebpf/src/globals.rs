@@ -1,0 +1,36 @@
+//! Read-only globals, set by the loader before the verifier sees the programs, which removes what
+//! they switch off.
+
+use synfin_ebpf::filter::{Filter, MAX_TERMS, Network};
+use synfin_ebpf::segment::Address;
+
+/// For how long a significant segment keeps its connection watched, in jiffies.
+#[unsafe(no_mangle)]
+static WATCH_JIFFIES: u32 = 8 * 250;
+
+/// Which connections are followed.
+#[unsafe(no_mangle)]
+static FILTER: Filter = Filter {
+    hosts: [Network {
+        address: Address([0; 2]),
+        mask: Address([0; 2]),
+    }; MAX_TERMS],
+    ports: [0; MAX_TERMS],
+    port_count: 0,
+    host_count: 0,
+};
+
+/// For how long a significant segment keeps its connection watched, in jiffies.
+#[inline(always)]
+pub(crate) fn watch_jiffies() -> u32 {
+    // SAFETY: the static is initialised and never written; the read is volatile because the loader
+    // sets another value than the compiler sees.
+    unsafe { core::ptr::read_volatile(&raw const WATCH_JIFFIES) }
+}
+
+/// Which connections are followed.
+#[inline(always)]
+pub(crate) fn filter() -> &'static Filter {
+    // The loader sets another value than the compiler sees.
+    core::hint::black_box(&FILTER)
+}

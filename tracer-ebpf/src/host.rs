@@ -1,0 +1,168 @@
+//! What the kernel lends the tracker: per-CPU counters, the watch filter, the flow table, the ring.
+
+use core::intrinsics::{AtomicOrdering, atomic_and, atomic_or};
+use core::ptr;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns};
+use synfin_ebpf::counters::{COUNTERS, Counter};
+use synfin_ebpf::event::Event;
+use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::{Flow, Host, Key, Mark};
+
+use crate::globals;
+use crate::maps::{CPUS, Cpu, EVENTS, FLOWS, READER, Shared, WATCH};
+
+/// The value of a new entry: copied from, never written.
+static NOTHING: Shared = Shared(Flow::new());
+
+/// EEXIST has this number on every architecture.
+const EEXIST: i32 = 17;
+
+/// The kernel, as one run of a program on one CPU sees it.
+pub(crate) struct Kernel<'c, C> {
+    ctx: &'c C,
+    cpu: *mut Cpu,
+}
+
+impl<'c, C: EbpfContext> Kernel<'c, C> {
+    /// `None` never happens: the array has one element. The verifier wants it asked.
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'c C) -> Option<Self> {
+        Some(Self {
+            ctx,
+            cpu: CPUS.get_ptr_mut(0)?,
+        })
+    }
+
+    #[inline(always)]
+    fn counter(&self, index: usize) -> *mut u64 {
+        // SAFETY: the index is kept inside the array; the element belongs to this CPU.
+        unsafe { (&raw mut (*self.cpu).counters).cast::<u64>().add(index % COUNTERS) }
+    }
+}
+
+impl<C: EbpfContext> Host for Kernel<'_, C> {
+    #[inline(always)]
+    fn count(&self, index: usize) {
+        let counter = self.counter(index);
+        // SAFETY: a pointer into this CPU's element; programs of a CPU do not interrupt each other.
+        unsafe { *counter += 1 };
+    }
+
+    #[inline(always)]
+    fn is_watched(&self, slot: usize) -> bool {
+        WATCH.load(slot).wrapping_sub(jiffies()) <= globals::watch_jiffies()
+    }
+
+    #[inline(always)]
+    fn watch(&self, slot: usize) {
+        WATCH.store(slot, jiffies().wrapping_add(globals::watch_jiffies()));
+    }
+
+    #[inline(always)]
+    fn filter(&self) -> &Filter {
+        globals::filter()
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &Key) -> Option<&Flow> {
+        // SAFETY: the value is made of atomics; an entry that is reused while it is held mixes up
+        // two connections' numbers at worst, which user space checks.
+        unsafe { FLOWS.get(key) }.map(|shared| &shared.0)
+    }
+
+    #[inline(always)]
+    fn enter(&self, key: &Key) -> Option<&Flow> {
+        if let Some(flow) = self.flow(key) {
+            return Some(flow);
+        }
+        // Another CPU may have entered it meanwhile: then that entry is the one.
+        if let Err(error) = FLOWS.insert(key, &NOTHING, BPF_NOEXIST.into())
+            && error != -EEXIST
+            && self.is_first(Counter::TableFull)
+        {
+            aya_log_ebpf::warn!(self.ctx, "the flow table refuses an entry: error {}", error);
+        }
+        self.flow(key)
+    }
+
+    #[inline(always)]
+    fn claim(&self, flow: &Flow, mark: Mark) -> bool {
+        let marks = flow.marks().as_ptr();
+        // SAFETY: an aligned u64 inside a map value, shared by atomic operations only.
+        let before =
+            unsafe { atomic_or::<u64, u64, { AtomicOrdering::SeqCst }>(marks, mark.bits()) };
+        before & mark.bits() == 0
+    }
+
+    #[inline(always)]
+    fn clear(&self, flow: &Flow, mark: Mark) {
+        let marks = flow.marks().as_ptr();
+        // SAFETY: as in `claim`.
+        unsafe { atomic_and::<u64, u64, { AtomicOrdering::SeqCst }>(marks, !mark.bits()) };
+    }
+
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        // SAFETY: takes nothing and only reads a clock.
+        unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
+    fn serial(&self) -> (u32, u64) {
+        // SAFETY: the element belongs to this CPU.
+        let serial = unsafe {
+            let serial = (*self.cpu).serial;
+            (*self.cpu).serial = serial + 1;
+            serial
+        };
+        // SAFETY: takes nothing and only reads.
+        (unsafe { bpf_get_smp_processor_id() } as u32, serial)
+    }
+
+    #[inline(always)]
+    fn emit(&self, fill: impl FnOnce(&mut Event)) -> bool {
+        let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
+            return false;
+        };
+        // SAFETY: all zero is a valid event, and `write_bytes` makes it that.
+        let event = unsafe {
+            entry.as_mut_ptr().write_bytes(0, 1);
+            entry.assume_init_mut()
+        };
+        fill(event);
+        entry.submit(wake_up());
+        true
+    }
+}
+
+impl<C: EbpfContext> Kernel<'_, C> {
+    #[inline(always)]
+    fn is_first(&self, counter: Counter) -> bool {
+        // SAFETY: a pointer into this CPU's element.
+        unsafe { *self.counter(counter.index()) == 0 }
+    }
+}
+
+/// A reader that is awake drains the ring by its timer; one that sleeps says so and is woken once.
+#[inline(always)]
+fn wake_up() -> u64 {
+    match READER.get_ptr_mut(0) {
+        // SAFETY: a valid element; two CPUs that both find it set wake the reader twice at worst.
+        Some(asleep) if unsafe { ptr::read_volatile(asleep) } != 0 => {
+            // SAFETY: as above.
+            unsafe { ptr::write_volatile(asleep, 0) };
+            BPF_RB_FORCE_WAKEUP.into()
+        }
+        _ => BPF_RB_NO_WAKEUP.into(),
+    }
+}
+
+#[inline(always)]
+fn jiffies() -> u32 {
+    // SAFETY: takes nothing and only reads. The low half is enough for seconds.
+    unsafe { bpf_jiffies64() as u32 }
+}
+

@@ -1,0 +1,28 @@
+//! The BPF programs: three hooks over one tracker.
+//!
+//! All `unsafe` of the kernel side lives in this binary. Every program ends in PASS: synfin only
+//! looks (see `programs`).
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "atomic read-modify-write has no other name on the BPF target"
+)]
+
+mod frame;
+mod globals;
+mod host;
+mod maps;
+mod programs;
+
+/// Kernel helpers are for GPL-compatible programs only.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // No panic is reachable: the verifier refuses a program that could get here.
+    loop {}
+}
