@@ -1,1 +1,26 @@
 //! What the tests share.
+//!
+//! `frames → conversation → wire (inject) | real programs → daemon → record`, and beside it
+//! `capture → tshark → verdict → judge`: an independent reading of the same frames. Each test makes its own
+//! network namespaces and leaves nothing behind. Absent on purpose: any code of the daemon, so that
+//! its mistakes are not repeated here; only flags and names of counters come from `synfin-ebpf`.
+
+pub mod bpf;
+pub mod capture;
+pub mod conversation;
+pub mod daemon;
+pub mod evidence;
+pub mod frames;
+pub mod golden;
+pub mod inject;
+pub mod judge;
+pub mod netns;
+pub mod process;
+pub mod record;
+pub mod requirement;
+pub mod scratch;
+pub mod services;
+pub mod suite;
+pub mod tshark;
+pub mod verdict;
+pub mod wait;

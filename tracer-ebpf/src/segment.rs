@@ -94,7 +94,7 @@ pub const MAX_OPTIONS: usize = 40;
 
 /// The 16 octets of an address, held in two words in memory order; IPv4 in its IPv6-mapped form
 /// `::ffff:a.b.c.d`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Address(pub [u64; 2]);
 
@@ -139,7 +139,7 @@ pub struct Endpoint {
 /// What tells apart two connections with the same addresses and ports: the VLAN tags they travel in.
 ///
 /// Bits 0–11 the outer VLAN identifier, 12–23 the inner one, 24 and 25 whether each tag was there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Scope(pub u32);
 

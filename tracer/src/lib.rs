@@ -3,4 +3,12 @@
 //! `source → assembler → timeline → sink`. The assembler has no I/O, no clock and no async: events
 //! and times go in, finished connections come out.
 
+pub mod assembler;
+pub mod attach;
+pub mod cli;
+pub mod loss;
+pub mod sink;
+pub mod source;
 pub mod timeline;
+pub mod trace;
+pub mod writer;

@@ -1,2 +1,125 @@
-//! Tasks.
-fn main() {}
+//! The project's own commands, called as `cargo xtask COMMAND`.
+//!
+//! In go the words of the command line; out come a BPF object, a binary, a running tracer or a test
+//! report. Each command finds or installs what it needs first, so any of them may be the first that
+//! is run on a machine. What is done is said on standard error in plain words. Nothing here is
+//! needed to use a built `synfin`.
+
+mod build;
+mod ci;
+mod demo;
+mod exec;
+mod ftp;
+mod interrupt;
+mod linker;
+mod llvm;
+mod netns;
+mod packages;
+mod privilege;
+mod process;
+mod run;
+mod services;
+mod setup;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{exec::say, setup::Ebpf, workspace::Workspace};
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds, runs, demonstrates and tests synfin.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Finds, or installs, what building needs
+    Setup {
+        /// Also what the tests and the demo need
+        #[arg(long)]
+        tests: bool,
+    },
+    /// Builds the BPF programs into target/bpf/synfin.bpf.o
+    BuildEbpf,
+    /// Builds the BPF programs, then the one binary that embeds them
+    Build,
+    /// Builds, then runs `synfin trace ARGS…` as root
+    #[command(disable_help_flag = true)]
+    Run {
+        /// Passed to `synfin trace` untouched
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Traces a real FTP transfer between two network namespaces and shows its connections
+    Demo {
+        /// The synfin to show, instead of building it
+        #[arg(long, value_name = "PATH")]
+        synfin: Option<PathBuf>,
+        /// Passed to `synfin trace` untouched
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Builds, then runs every test, those that need root as root
+    Test {
+        /// Never ask for root: tests that need it report themselves as not run
+        #[arg(long)]
+        unprivileged: bool,
+        /// Passed to `cargo test`, as `-p synfin-tests --test live`
+        #[arg(allow_hyphen_values = true)]
+        args: Vec<OsString>,
+        /// Passed to the tests themselves, as `--nocapture`
+        #[arg(last = true)]
+        harness: Vec<OsString>,
+    },
+    /// Checks format and lints, then runs every test
+    Ci,
+}
+
+fn perform(task: Task) -> Result<()> {
+    let workspace = Workspace::locate()?;
+    match task {
+        Task::Setup { tests } => setup(&workspace, tests),
+        Task::BuildEbpf => build::ebpf(&workspace).map(drop),
+        Task::Build => build::all(&workspace).map(drop),
+        Task::Run { args } => run::trace(&workspace, &args),
+        Task::Demo { synfin, args } => demo::ftp(&workspace, synfin, &args),
+        Task::Test {
+            unprivileged,
+            args,
+            harness,
+        } => test::some(&workspace, unprivileged, &args, &harness),
+        Task::Ci => ci::all(&workspace),
+    }
+}
+
+fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
+    let Ebpf { toolchain, linker } = setup::ebpf(workspace)?;
+    say(format_args!(
+        "the BPF programs are built by {toolchain} and linked by {}",
+        linker.display()
+    ));
+    if tests {
+        packages::obtain(packages::TESTS)?;
+        say("every program that the tests use is here");
+    }
+    say("ready; to build: cargo xtask build");
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use crate::segment::{Address, Endpoint, Scope};
 
 /// Addresses, ports and scope of a connection, the lower endpoint first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct Key {
     /// Address of the lower endpoint.

@@ -1,0 +1,23 @@
+//! The command line of synfin: what it takes, what it refuses, what it says, and how it ends.
+
+mod ending;
+mod output;
+mod refusals;
+mod selection;
+mod talks;
+mod wrong_flags;
+
+use std::process::ExitCode;
+
+use synfin_tests::suite;
+
+fn main() -> ExitCode {
+    let cases = [
+        ending::cases(),
+        output::cases(),
+        refusals::cases(),
+        selection::cases(),
+        wrong_flags::cases(),
+    ];
+    suite::run(cases.concat())
+}

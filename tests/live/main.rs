@@ -1,0 +1,22 @@
+//! synfin on live traffic, between network namespaces that each test makes for itself.
+
+mod article;
+mod judging;
+mod looking;
+mod odd_frames;
+mod programs;
+
+use std::process::ExitCode;
+
+use synfin_tests::suite;
+
+fn main() -> ExitCode {
+    let cases = [
+        article::cases(),
+        judging::cases(),
+        looking::cases(),
+        odd_frames::cases(),
+        programs::cases(),
+    ];
+    suite::run(cases.concat())
+}

@@ -1,0 +1,127 @@
+//! What is loaded into the kernel, and what a process has left there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::netns::Namespace;
+use crate::process::succeed;
+use crate::wait;
+
+/// The kinds of things that a process can leave, as `bpftool` names them.
+const KINDS: [&str; 3] = ["prog", "map", "link"];
+
+/// Something loaded: its kind and number.
+pub type Loaded = (&'static str, u64);
+
+/// All that is loaded on this machine.
+///
+/// # Errors
+/// Where `bpftool` fails.
+pub fn loaded() -> Result<BTreeSet<Loaded>> {
+    let mut all = BTreeSet::new();
+    for kind in KINDS {
+        let list = succeed(Command::new("bpftool").args(["-j", kind, "show"]))?;
+        let list: Vec<Value> = serde_json::from_str(&list).context("read a list of bpftool")?;
+        let numbers = list.iter().filter_map(|entry| entry.get("id")?.as_u64());
+        all.extend(numbers.map(|number| (kind, number)));
+    }
+    Ok(all)
+}
+
+/// What a process holds descriptors of.
+///
+/// # Errors
+/// Where the process is no more.
+pub fn held_by(pid: u32) -> Result<BTreeSet<Loaded>> {
+    let directory = Path::new("/proc").join(pid.to_string()).join("fdinfo");
+    let mut held = BTreeSet::new();
+    for entry in fs::read_dir(directory).context("list a process' descriptors")? {
+        // A descriptor may be closed between the listing and the reading.
+        let info = fs::read_to_string(entry?.path()).unwrap_or_default();
+        for line in info.lines() {
+            let Some((name, number)) = line.split_once(':') else {
+                continue;
+            };
+            let kind = KINDS
+                .into_iter()
+                .find(|kind| name.strip_suffix("_id") == Some(kind));
+            if let (Some(kind), Ok(number)) = (kind, number.trim().parse()) {
+                held.insert((kind, number));
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Waits until nothing is loaded any more that came since `before` and that no process holds. The
+/// kernel frees a little after the last descriptor is closed, and others load and unload meanwhile.
+///
+/// # Errors
+/// Where something stays; it is named.
+pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>) -> Result<()> {
+    let look = || -> Result<BTreeSet<Loaded>> {
+        let now = loaded()?;
+        let others = held_by_anyone();
+        let orphans = now
+            .difference(before)
+            .filter(|thing| !others.contains(thing));
+        Ok(now.intersection(was_held).chain(orphans).copied().collect())
+    };
+    let outcome = wait::until("the kernel to free everything", || {
+        Ok(look()?.is_empty().then_some(()))
+    });
+    outcome.with_context(|| format!("left: {:?}", look()))
+}
+
+/// That an interface carries neither XDP programs nor filters.
+///
+/// # Errors
+/// Where it does; with what `ip`, `tc` and `bpftool` say.
+pub fn ensure_bare(namespace: &Namespace, interface: &str) -> Result<()> {
+    let link = succeed(
+        namespace
+            .command("ip")
+            .args(["-details", "link", "show", interface]),
+    )?;
+    ensure!(
+        !link.contains("xdp"),
+        "{interface} still carries XDP: {link}"
+    );
+    let queues = succeed(
+        namespace
+            .command("tc")
+            .args(["qdisc", "show", "dev", interface]),
+    )?;
+    ensure!(
+        !queues.contains("clsact"),
+        "{interface} still has a clsact: {queues}"
+    );
+    for side in ["ingress", "egress"] {
+        let filters = namespace
+            .command("tc")
+            .args(["filter", "show", "dev", interface, side])
+            .output();
+        let filters = filters.context("list filters")?.stdout;
+        ensure!(filters.is_empty(), "{interface} still has {side} filters");
+    }
+    let net = succeed(namespace.command("bpftool").args(["net", "show"]))?;
+    ensure!(
+        !net.contains(interface),
+        "{interface} still has programs: {net}"
+    );
+    Ok(())
+}
+
+fn held_by_anyone() -> BTreeSet<Loaded> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes
+        .filter_map(|pid| held_by(pid).ok())
+        .flatten()
+        .collect()
+}

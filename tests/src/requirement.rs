@@ -1,0 +1,92 @@
+//! What a test needs of the machine, and where it looks for it.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Something that a machine may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// The right to make namespaces and to load programs.
+    Root,
+    /// A program in the search path.
+    Tool(&'static str),
+    /// The built daemon: `SYNFIN_BIN`, or the workspace's release build.
+    Daemon,
+    /// The built BPF object: `SYNFIN_BPF_OBJECT`, or the workspace's build.
+    BpfObject,
+}
+
+impl Requirement {
+    /// Why it is not met; `None` where it is.
+    #[must_use]
+    pub fn lack(self) -> Option<String> {
+        match self {
+            Self::Root if nix::unistd::geteuid().is_root() => None,
+            Self::Root => Some("needs root".to_owned()),
+            Self::Tool(name) if tool(name).is_some() => None,
+            Self::Tool(name) => Some(format!("needs {name}")),
+            Self::Daemon => lack_of_file("the built daemon", &daemon()),
+            Self::BpfObject => lack_of_file("the built BPF object", &bpf_object()),
+        }
+    }
+}
+
+/// Whether a lack is a failure: on the machine that must be able to run everything.
+#[must_use]
+pub fn must_all_run() -> bool {
+    env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+}
+
+/// Where the daemon under test is.
+#[must_use]
+pub fn daemon() -> PathBuf {
+    env::var_os("SYNFIN_BIN").map_or_else(|| workspace().join("target/release/synfin"), Into::into)
+}
+
+/// Where the BPF object is.
+#[must_use]
+pub fn bpf_object() -> PathBuf {
+    env::var_os("SYNFIN_BPF_OBJECT")
+        .map_or_else(|| workspace().join("target/bpf/synfin.bpf.o"), Into::into)
+}
+
+/// The path of a program: the search path, and where system programs are for those who lack it there.
+#[must_use]
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|candidate| is_program(candidate))
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+fn lack_of_file(what: &str, path: &Path) -> Option<String> {
+    (!path.is_file()).then(|| format!("needs {what}, there is no {}", path.display()))
+}
+
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_is_nowhere_is_lacking_by_its_name() {
+        let lack = Requirement::Tool("no-such-tool-anywhere").lack();
+        assert_eq!(lack.as_deref(), Some("needs no-such-tool-anywhere"));
+    }
+
+    #[test]
+    fn a_tool_that_is_there_is_found() {
+        assert_eq!(Requirement::Tool("sh").lack(), None);
+    }
+}

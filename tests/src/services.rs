@@ -1,0 +1,163 @@
+//! Real servers inside a namespace: vsftpd, nginx, and listeners of our own.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::netns::Namespace;
+use crate::process::Background;
+use crate::requirement::tool;
+use crate::scratch::Scratch;
+use crate::wait::{self, LIMIT};
+
+/// The file that the servers serve.
+pub const FILE: &str = "file.bin";
+
+/// A server program. It is killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    // Dropped before the directory that it reads.
+    _process: Background,
+    _scratch: Scratch,
+}
+
+/// Starts vsftpd on port 21, which serves [`FILE`] to anyone.
+///
+/// # Errors
+/// Where it does not come to listen.
+pub fn ftp(namespace: &Namespace, content: &[u8]) -> Result<Server> {
+    let scratch = Scratch::new()?;
+    let (root, empty) = (scratch.file("root"), scratch.file("empty"));
+    fs::create_dir(&root)?;
+    fs::create_dir(&empty)?;
+    fs::write(root.join(FILE), content)?;
+    let configuration = [
+        "background=NO",
+        // A socket of IPv6 takes IPv4 as well.
+        "listen_ipv6=YES",
+        "anonymous_enable=YES",
+        "local_enable=NO",
+        "no_anon_password=YES",
+        "xferlog_enable=NO",
+        // What these keep in lies inside a namespace that we made for it.
+        "isolate=NO",
+        "isolate_network=NO",
+        "seccomp_sandbox=NO",
+        &format!("anon_root={}", root.display()),
+        &format!("secure_chroot_dir={}", empty.display()),
+    ];
+    let path = scratch.write("vsftpd.conf", configuration.join("\n") + "\n")?;
+    serve(namespace, scratch, "vsftpd", &[&path], 21)
+}
+
+/// Starts nginx on port 80, which serves [`FILE`]. The server closes after each answer where `keep`
+/// is false.
+///
+/// # Errors
+/// Where it does not come to listen.
+pub fn http(namespace: &Namespace, content: &[u8], keep: bool) -> Result<Server> {
+    let scratch = Scratch::new()?;
+    let root = scratch.file("root");
+    fs::create_dir(&root)?;
+    fs::write(root.join(FILE), content)?;
+    let (base, keep) = (scratch.path().display(), if keep { 60 } else { 0 });
+    let configuration = format!(
+        "daemon off; master_process off; user root; pid {base}/pid; error_log stderr;
+         events {{}}
+         http {{
+           access_log off; keepalive_timeout {keep};
+           client_body_temp_path {base}/t1; proxy_temp_path {base}/t2; fastcgi_temp_path {base}/t3;
+           uwsgi_temp_path {base}/t4; scgi_temp_path {base}/t5;
+           server {{ listen 80; listen [::]:80; root {base}/root; }}
+         }}"
+    );
+    let path = scratch.write("nginx.conf", configuration)?;
+    let words = [Path::new("-e"), Path::new("stderr"), Path::new("-c"), &path];
+    serve(namespace, scratch, "nginx", &words, 80)
+}
+
+/// A listener of our own.
+///
+/// # Errors
+/// Where the address cannot be bound.
+pub fn listen(namespace: &Namespace, address: IpAddr, port: u16) -> Result<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    namespace.enter(|| TcpListener::bind(address).with_context(|| format!("listen on {address}")))
+}
+
+/// A connection of our own, whose reads and writes take no longer than [`LIMIT`].
+///
+/// # Errors
+/// Where it is not established.
+pub fn connect(namespace: &Namespace, address: IpAddr, port: u16) -> Result<TcpStream> {
+    let address = SocketAddr::new(address, port);
+    namespace.enter(|| {
+        let stream = TcpStream::connect_timeout(&address, LIMIT)
+            .with_context(|| format!("connect to {address}"))?;
+        limited(stream)
+    })
+}
+
+/// A stream whose reads and writes take no longer than [`LIMIT`].
+///
+/// # Errors
+/// Where the socket is no more.
+pub fn limited(stream: TcpStream) -> Result<TcpStream> {
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    Ok(stream)
+}
+
+/// Octets without a pattern that could hide an exchange of two parts (xorshift, Marsaglia 2003).
+#[must_use]
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut octets = Vec::with_capacity(len + 8);
+    while octets.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        octets.extend(state.to_le_bytes());
+    }
+    octets.truncate(len);
+    octets
+}
+
+fn serve(
+    namespace: &Namespace,
+    scratch: Scratch,
+    program: &str,
+    words: &[&Path],
+    port: u16,
+) -> Result<Server> {
+    let path = tool(program).with_context(|| format!("find {program}"))?;
+    let process = Background::start(namespace.command(path).args(words))?;
+    let server = Server {
+        _process: process,
+        _scratch: scratch,
+    };
+    wait::until(format!("{program} to listen"), || {
+        namespace.enter(|| Ok(listens(port).then_some(())))
+    })
+    .with_context(|| format!("{program} said {}", server._process.stderr()))?;
+    Ok(server)
+}
+
+/// Whether anyone listens on the port in the namespace of the calling thread.
+fn listens(port: u16) -> bool {
+    // `/proc/net` is that of the process' first thread.
+    let tables = ["tcp", "tcp6"].map(|table| format!("/proc/thread-self/net/{table}"));
+    tables
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .any(|table| {
+            table.lines().any(|line| {
+                let mut words = line.split_whitespace().skip(1);
+                let local = words.next().unwrap_or_default();
+                let (_, state) = (words.next(), words.next());
+                local.ends_with(&format!(":{port:04X}")) && state == Some("0A")
+            })
+        })
+}

@@ -1,0 +1,86 @@
+//! Runs test cases, and names those that this machine cannot run together with the reason.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::evidence;
+use crate::netns;
+use crate::requirement::{Requirement, must_all_run};
+use crate::scratch;
+
+/// Cases wait more than they work, so that there may be more of them than processors.
+const THREADS: usize = 4;
+
+/// One test.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name: a sentence.
+    pub name: &'static str,
+    /// What it needs.
+    pub needs: Vec<Requirement>,
+    /// The test itself.
+    pub body: fn() -> Result<()>,
+}
+
+/// The [`Case`]s of a module: what they need, then the functions.
+#[macro_export]
+macro_rules! cases {
+    ($needs:expr; $($name:ident),+ $(,)?) => {
+        vec![$($crate::suite::Case {
+            name: concat!(module_path!(), "::", stringify!($name)),
+            needs: ($needs).to_vec(),
+            body: $name,
+        }),+]
+    };
+}
+
+/// Runs the cases as the arguments of the command line say.
+#[must_use]
+pub fn run(cases: Vec<Case>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    if !arguments.list && Requirement::Root.lack().is_none() {
+        netns::sweep();
+        scratch::sweep();
+    }
+    arguments.test_threads.get_or_insert(THREADS);
+    let trials = cases.into_iter().map(trial).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(case: Case) -> Trial {
+    // The name of the target is in front of every module's path already.
+    let name = case
+        .name
+        .split_once("::")
+        .map_or(case.name, |(_, name)| name);
+    Trial::ignorable_test(name, move || {
+        let lacks: Vec<String> = case.needs.iter().filter_map(|need| need.lack()).collect();
+        if lacks.is_empty() {
+            return attempt(case.body).map(|()| Completion::Completed);
+        }
+        let reason = lacks.join(", ");
+        if must_all_run() {
+            Err(format!("may not be left out where CI is set: {reason}").into())
+        } else {
+            Ok(Completion::ignored_with(reason))
+        }
+    })
+}
+
+fn attempt(body: fn() -> Result<()>) -> Result<(), Failed> {
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    let evidence = evidence::take();
+    let failure = match outcome {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => format!("{error:?}"),
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+            message.unwrap_or("it panicked").to_owned()
+        }
+    };
+    Err(format!("{failure}\n{evidence}").into())
+}

@@ -1,0 +1,313 @@
+//! Puts events together into connections.
+//!
+//! In: events and the time, in any mixture. Out: steps and finished [`Connection`]s, through
+//! [`Output`]. The same calls give the same output: there is no I/O, no clock and no randomness here.
+//! The number of connections is bounded; reaching the bound hands out the longest idle.
+
+mod side;
+mod state;
+mod track;
+mod verdict;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use hashlink::LinkedHashMap;
+use synfin_ebpf::event::Event;
+use synfin_ebpf::flow::{Half, Key};
+use synfin_ebpf::segment::{Endpoint, Flags, Scope};
+use synfin_ebpf::seq::Seq;
+
+use crate::timeline::{Connection, Role, Step};
+use track::Track;
+use verdict::Ended;
+
+/// How long a record waits after its end for segments that still belong to it.
+const LINGER_NS: u64 = 1_000_000_000;
+/// How long the last ACK of a close is waited for.
+const LAST_ACK_NS: u64 = 10_000_000_000;
+/// How many ended connections are remembered, so that their late segments are known as such.
+const REMEMBERED: usize = 1 << 16;
+/// For how long they are: twice the maximum segment lifetime that Linux reckons with.
+const REMEMBERED_NS: u64 = 60_000_000_000;
+
+/// What the assembler hands out.
+pub trait Output {
+    /// A step, as it happens.
+    fn step(&mut self, live: &Live, step: &Step);
+
+    /// A connection that ended, timed out, or was open at the end.
+    fn connection(&mut self, connection: Connection);
+}
+
+/// Which connection a step belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Wall-clock time of the step, in ns since the Unix epoch.
+    pub unix_ns: i128,
+    /// Index of the interface that the segment was seen on.
+    pub interface: u32,
+    /// The active opener and its initial sequence number.
+    pub client: (Endpoint, Option<Seq>),
+    /// The passive opener and its initial sequence number.
+    pub server: (Endpoint, Option<Seq>),
+    /// VLAN tags.
+    pub scope: Scope,
+}
+
+/// The assembler's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long an opening waits for its next segment, in ns.
+    pub handshake_timeout_ns: u64,
+    /// Connections that are followed at once.
+    pub max_connections: usize,
+    /// Names of the interfaces by index.
+    pub interfaces: HashMap<u32, String>,
+}
+
+/// What the assembler counted besides connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Segments of connections whose record was already handed out.
+    pub late: u64,
+    /// Resets without a connection: backscatter, or one that was there before.
+    pub stray_rst: u64,
+    /// Other segments without a connection.
+    pub stray: u64,
+    /// Connections handed out unfinished because there were too many.
+    pub evicted: u64,
+    /// Events that are known to be lost.
+    pub lost: u64,
+}
+
+/// Follows connections.
+pub struct Assembler {
+    settings: Settings,
+    /// From the longest idle to the latest active.
+    tracks: LinkedHashMap<Key, Tracked>,
+    /// When to look at which connection; entries that no longer hold are skipped.
+    deadlines: BinaryHeap<Reverse<(u64, Key)>>,
+    ended: LinkedHashMap<Key, u64>,
+    /// Wall-clock time less the events' clock, in ns.
+    wall_offset_ns: i128,
+    counts: Counts,
+}
+
+struct Tracked {
+    track: Track,
+    deadline_ns: Option<u64>,
+    /// How many events were lost before it began.
+    lost_before: u64,
+}
+
+impl Assembler {
+    /// Follows nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            tracks: LinkedHashMap::new(),
+            deadlines: BinaryHeap::new(),
+            ended: LinkedHashMap::new(),
+            wall_offset_ns: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Sets how far the wall clock is ahead of the events' clock, for connections from now on.
+    pub const fn set_wall_offset(&mut self, offset_ns: i128) {
+        self.wall_offset_ns = offset_ns;
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Connections that are followed now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Notes that events were lost: connections that are there now may lack steps.
+    pub const fn lost(&mut self, events: u64) {
+        self.counts.lost = self.counts.lost.saturating_add(events);
+    }
+
+    /// Takes one event in.
+    pub fn observe(&mut self, event: &Event, output: &mut impl Output) {
+        let (key, half) = Key::of(&event.endpoints(), Scope(event.scope));
+        self.make_way(event, &key, half, output);
+        if !self.tracks.contains_key(&key) && !self.begin(event, key, half, output) {
+            return;
+        }
+        let Some(tracked) = self.tracks.to_back(&key) else {
+            return;
+        };
+        let first_ns = tracked.track.first_ns;
+        let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
+        if let Some(kept) = tracked.track.observe(event, half) {
+            let step = Step {
+                t_ns: kept.step.t_ns.saturating_sub(first_ns),
+                ..kept.step.clone()
+            };
+            output.step(&live(&tracked.track, event, unix_ns), &step);
+        }
+        let deadline_ns = deadline(&tracked.track, &self.settings);
+        if deadline_ns != tracked.deadline_ns {
+            tracked.deadline_ns = deadline_ns;
+            if let Some(deadline_ns) = deadline_ns {
+                self.deadlines.push(Reverse((deadline_ns, key)));
+            }
+        }
+    }
+
+    /// Hands out what has ended or timed out by `now_ns`.
+    pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
+        while let Some(Reverse((deadline_ns, key))) = self.deadlines.peek().copied() {
+            if deadline_ns > now_ns {
+                break;
+            }
+            self.deadlines.pop();
+            let due = |tracked: &Tracked| tracked.deadline_ns == Some(deadline_ns);
+            if self.tracks.get(&key).is_some_and(due) {
+                self.end(&key, None, now_ns, output);
+            }
+        }
+        while let Some((_, ended_ns)) = self.ended.front() {
+            if now_ns.saturating_sub(*ended_ns) < REMEMBERED_NS && self.ended.len() <= REMEMBERED {
+                break;
+            }
+            self.ended.pop_front();
+        }
+    }
+
+    /// When [`Assembler::advance`] will next have something to do.
+    #[must_use]
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.deadlines.peek().map(|Reverse((deadline_ns, _))| *deadline_ns)
+    }
+
+    /// Hands out everything, as it is at the end of the observation.
+    pub fn finish(&mut self, output: &mut impl Output) {
+        while let Some(key) = self.tracks.front().map(|(key, _)| *key) {
+            self.end(&key, Some(Ended::Unfinished), 0, output);
+        }
+    }
+
+    /// Ends the connection with this key where the event begins another one in its place.
+    fn make_way(&mut self, event: &Event, key: &Key, half: Half, output: &mut impl Output) {
+        let Some(tracked) = self.tracks.get_mut(key) else {
+            return;
+        };
+        let flags = Flags(event.flags);
+        if !flags.syn() || flags.anomalous() {
+            return;
+        }
+        let from = tracked.track.role(half);
+        if !flags.ack() {
+            if tracked.track.is_superseded_by(&event.segment(), from) {
+                self.end(key, Some(Ended::Superseded), event.time_ns, output);
+            }
+            return;
+        }
+        // A SYN inside an open connection that is answered opened another one.
+        let answered = |syn: &mut Box<Event>| Seq(syn.seq).add(1) == Seq(event.ack);
+        if let Some(syn) = tracked.track.pending_syn.take_if(answered) {
+            self.end(key, Some(Ended::Superseded), event.time_ns, output);
+            self.observe(&syn, output);
+        }
+    }
+
+    /// Begins to follow a connection; tells whether the event is one to begin with.
+    fn begin(&mut self, event: &Event, key: Key, half: Half, output: &mut impl Output) -> bool {
+        let flags = Flags(event.flags);
+        let known = event.sender.iss().is_some() || event.receiver.iss().is_some();
+        if flags.syn() && !flags.ack() && !flags.anomalous() {
+            self.ended.remove(&key);
+        } else if self.ended.contains_key(&key) {
+            self.counts.late += 1;
+            return false;
+        } else if flags.rst() || flags.anomalous() {
+            self.counts.stray_rst += u64::from(flags.rst() && !flags.anomalous());
+            self.counts.stray += u64::from(flags.anomalous());
+            return false;
+        } else if !flags.syn() && !flags.fin() && !known {
+            self.counts.stray += 1;
+            return false;
+        }
+        if self.tracks.len() >= self.settings.max_connections
+            && let Some(oldest) = self.tracks.front().map(|(key, _)| *key)
+        {
+            self.counts.evicted += 1;
+            self.end(&oldest, Some(Ended::Unfinished), event.time_ns, output);
+        }
+        let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
+        let tracked = Tracked {
+            track: Track::new(event, key, half, started_unix_ns),
+            deadline_ns: None,
+            lost_before: self.counts.lost,
+        };
+        self.tracks.insert(key, tracked);
+        true
+    }
+
+    /// Hands a connection out; without a reason, that of its state.
+    fn end(&mut self, key: &Key, ended: Option<Ended>, now_ns: u64, output: &mut impl Output) {
+        let Some(tracked) = self.tracks.remove(key) else {
+            return;
+        };
+        let track = tracked.track;
+        let ended = ended.unwrap_or(if track.is_over() {
+            Ended::Closed
+        } else {
+            Ended::TimedOut
+        });
+        if track.is_over() || track.finished() {
+            self.ended.insert(*key, now_ns);
+        }
+        let interface = self.settings.interfaces.get(&track.interface);
+        let interface = interface.map_or_else(|| format!("#{}", track.interface), Clone::clone);
+        let gap = self.counts.lost != tracked.lost_before;
+        output.connection(verdict::connection(track, ended, interface, gap));
+    }
+}
+
+/// Until when a connection waits in the state that it is in; for ever while it is open.
+fn deadline(track: &Track, settings: &Settings) -> Option<u64> {
+    let wait_ns = if track.is_over() {
+        LINGER_NS
+    } else if track.finished() {
+        LAST_ACK_NS
+    } else if !track.established() && !track.unobserved() {
+        settings.handshake_timeout_ns
+    } else {
+        return None;
+    };
+    Some(track.last_ns.saturating_add(wait_ns))
+}
+
+fn live(track: &Track, event: &Event, unix_ns: i128) -> Live {
+    let end = |role: Role| {
+        let half = match role {
+            Role::Client => track.client,
+            Role::Server => track.client.peer(),
+        };
+        (track.key.endpoint(half), track.side(role).iss)
+    };
+    Live {
+        unix_ns,
+        interface: event.interface,
+        client: end(Role::Client),
+        server: end(Role::Server),
+        scope: track.key.scope,
+    }
+}

@@ -1,0 +1,565 @@
+//! One connection while it is followed: what each segment changes, and what it proves.
+//!
+//! In: segments with what the event knew beside them. Out: the check of each segment's numbers, kept
+//! with it. Verdicts are derived from the track when it ends (see `verdict`).
+
+use synfin_ebpf::event::{self, Direction, Event};
+use synfin_ebpf::flow::{Half, Key};
+use synfin_ebpf::segment::{Flags, Segment};
+use synfin_ebpf::seq::Seq;
+
+use super::side::{Fin, Side};
+use super::state::{self, Input};
+use crate::timeline::{
+    Anomaly, Check, Confidence, Proof, Role, State, Step, TcpOptions, WrongAck,
+};
+
+/// Steps that a track keeps; segments past them are counted.
+const MAX_STEPS: usize = 64;
+/// Steps that segments may take which prove nothing.
+const MAX_REPEATED_STEPS: usize = 40;
+/// The same segment at another vantage point within this time is a copy: less than the shortest
+/// retransmission timeout that is in use.
+const COPY_WINDOW_NS: u64 = 150_000_000;
+
+/// A connection that is followed.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    pub(super) key: Key,
+    /// Which half of the key the client is.
+    pub(super) client: Half,
+    pub(super) confidence: Confidence,
+    pub(super) started_unix_ns: i128,
+    pub(super) first_ns: u64,
+    pub(super) last_ns: u64,
+    pub(super) interface: u32,
+    sides: [Side; 2],
+    pub(super) wrong_ack: Option<WrongAck>,
+    pub(super) reset: Option<Reset>,
+    pub(super) fast_open: bool,
+    /// The ACK that completed the handshake carried data.
+    pub(super) ack_via_data: bool,
+    pub(super) backoff_ns: Vec<u64>,
+    pub(super) kept: Vec<Kept>,
+    pub(super) omitted: u64,
+    pub(super) anomalies: Vec<(Anomaly, u32)>,
+    /// Something of it was learnt only from a later event.
+    pub(super) healed: bool,
+    /// A SYN inside the open connection, in case it is answered.
+    pub(super) pending_syn: Option<Box<Event>>,
+}
+
+/// A kept segment and where it was seen. Its step's time is absolute.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) step: Step,
+    interface: u32,
+    direction: Direction,
+}
+
+/// A RST that its receiver would accept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reset {
+    pub(super) by: Role,
+    pub(super) seq: Seq,
+    pub(super) t_ns: u64,
+}
+
+impl Track {
+    /// Begins with the first event of a connection, which is not taken in yet.
+    pub(super) fn new(event: &Event, key: Key, half: Half, started_unix_ns: i128) -> Self {
+        let flags = Flags(event.flags);
+        let (client, confidence) = roles(event, &key, half);
+        let opening = flags.syn() || event.sender.iss().is_some() || event.receiver.iss().is_some();
+        // In the middle of a stream both sides are taken to be synchronised.
+        let state = if opening {
+            State::Closed
+        } else {
+            State::Established
+        };
+        Self {
+            key,
+            client,
+            confidence,
+            started_unix_ns,
+            first_ns: event.time_ns,
+            last_ns: event.time_ns,
+            interface: event.interface,
+            sides: [Side::new(state), Side::new(state)],
+            wrong_ack: None,
+            reset: None,
+            fast_open: false,
+            ack_via_data: false,
+            backoff_ns: Vec::new(),
+            kept: Vec::new(),
+            omitted: 0,
+            anomalies: Vec::new(),
+            healed: false,
+            pending_syn: None,
+        }
+    }
+
+    /// The side with this role.
+    pub(super) const fn side(&self, role: Role) -> &Side {
+        match role {
+            Role::Client => &self.sides[0],
+            Role::Server => &self.sides[1],
+        }
+    }
+
+    const fn side_mut(&mut self, role: Role) -> &mut Side {
+        match role {
+            Role::Client => &mut self.sides[0],
+            Role::Server => &mut self.sides[1],
+        }
+    }
+
+    /// The role of a half of the key.
+    pub(super) fn role(&self, half: Half) -> Role {
+        if half == self.client {
+            Role::Client
+        } else {
+            Role::Server
+        }
+    }
+
+    /// Both SYNs were acknowledged.
+    pub(super) const fn established(&self) -> bool {
+        self.sides[0].syn_acked_ns.is_some() && self.sides[1].syn_acked_ns.is_some()
+    }
+
+    /// Neither side's SYN was seen.
+    pub(super) const fn unobserved(&self) -> bool {
+        self.sides[0].iss.is_none() && self.sides[1].iss.is_none()
+    }
+
+    /// Both sides sent a FIN.
+    pub(super) const fn finished(&self) -> bool {
+        self.sides[0].fin.is_some() && self.sides[1].fin.is_some()
+    }
+
+    /// Nothing more is expected of it: both FINs were acknowledged, or a RST ended it.
+    pub(super) fn is_over(&self) -> bool {
+        let acked = |side: &Side| side.fin.is_some_and(|fin| fin.acked_ns.is_some());
+        self.reset.is_some() || self.sides.iter().all(acked)
+    }
+
+    /// Whether a SYN from this role begins another incarnation.
+    pub(super) fn is_superseded_by(&self, segment: &Segment, from: Role) -> bool {
+        let (own, peer) = (self.side(from), self.side(from.peer()));
+        let same = own.iss == Some(segment.seq);
+        if self.is_over() || self.finished() {
+            // A refused client may try again with the number that it had.
+            return !(same && !self.established() && !self.unobserved());
+        }
+        match own.iss {
+            Some(_) if same => false,
+            // Another number before anything came back: a new attempt.
+            Some(_) => from == Role::Client && peer.iss.is_none() && peer.segments == 0,
+            // The peer's SYN is there: this is the answer to it.
+            None => peer.iss.is_none(),
+        }
+    }
+
+    /// Takes an event in; `None` where it is a copy of one that was seen at another place.
+    pub(super) fn observe(&mut self, event: &Event, half: Half) -> Option<&Kept> {
+        let from = self.role(half);
+        let segment = event.segment();
+        if self.is_copy(event, &segment, from) {
+            self.note(Anomaly::Duplicate);
+            return None;
+        }
+        self.heal(event, from);
+        self.side_mut(from).segments += 1;
+        self.first_ns = self.first_ns.min(event.time_ns);
+        self.last_ns = self.last_ns.max(event.time_ns);
+        if let Some(reset) = self.reset
+            && reset.by == from
+            && !segment.flags.rst()
+            && !segment.flags.syn()
+            && reset.t_ns < event.time_ns
+        {
+            // Its sender goes on: the RST was somebody else's, or was not accepted.
+            self.note(Anomaly::TrafficAfterRst);
+            self.reset = None;
+        }
+        let before = [self.sides[0].state, self.sides[1].state];
+        let check = if segment.flags.anomalous() {
+            self.note(Anomaly::ImpossibleFlags);
+            None
+        } else if segment.flags.rst() {
+            self.take_rst(&segment, from, event.time_ns)
+        } else {
+            self.take(&segment, event, from)
+        };
+        let changed = |index: usize| {
+            let state = self.sides[index].state;
+            (state != before[index]).then_some(state)
+        };
+        let step = Step {
+            t_ns: event.time_ns,
+            from,
+            flags: segment.flags,
+            seq: segment.seq,
+            ack: segment.flags.ack().then_some(segment.ack),
+            len: segment.len,
+            window: segment.window,
+            check,
+            client_state: changed(0),
+            server_state: changed(1),
+        };
+        self.keep(step, event)
+    }
+
+    /// A segment without RST: what its SYN, its ACK and its FIN say, in this order.
+    fn take(&mut self, segment: &Segment, event: &Event, from: Role) -> Option<Check> {
+        let flags = segment.flags;
+        let t_ns = event.time_ns;
+        let again_syn = flags.syn() && self.take_syn(segment, event, from);
+        let proof = if flags.ack() {
+            self.take_ack(segment, from, t_ns)
+        } else {
+            None
+        };
+        let again_fin = flags.fin() && self.take_fin(segment, from, t_ns);
+        let own = self.side_mut(from);
+        if !flags.syn() {
+            own.data |= segment.len > 0;
+            own.pure_ack |= flags.ack() && segment.len == 0;
+        }
+        proof.or_else(|| (again_syn || again_fin).then_some(Check::holds(Proof::Retransmission)))
+    }
+
+    /// Takes a SYN or SYN-ACK; tells whether it came again.
+    fn take_syn(&mut self, segment: &Segment, event: &Event, from: Role) -> bool {
+        let t_ns = event.time_ns;
+        let with_ack = segment.flags.ack();
+        let established = self.established();
+        let options = syn_options(&event.sender, segment.flags);
+        let own = self.side_mut(from);
+        let again = own.syns > 0 && own.iss == Some(segment.seq) && !own.healed;
+        let changed = own.iss.is_some_and(|iss| iss != segment.seq);
+        let acknowledged = own.syn_acked_ns.is_some();
+        let since_last = t_ns.saturating_sub(own.last_syn_ns);
+        if changed && (acknowledged || !with_ack) {
+            // The number that was acknowledged stays; a SYN may yet turn out to open another
+            // connection in place of this one.
+            self.note(if with_ack {
+                Anomaly::SynAckIsnChanged
+            } else {
+                Anomaly::SynInOpenConnection
+            });
+            if !with_ack {
+                self.pending_syn = Some(Box::new(*event));
+            }
+            return false;
+        }
+        own.last_syn_ns = t_ns;
+        own.sent_syn |= !with_ack;
+        // A simultaneous open repeats the SYN's number in its SYN-ACK: that is no retransmission.
+        let new_form = with_ack && !own.sent_syn_ack && own.sent_syn;
+        own.sent_syn_ack |= with_ack;
+        if again {
+            own.syns += u32::from(!new_form);
+            if !with_ack {
+                self.backoff_ns.push(since_last);
+            } else if established && !new_form {
+                self.note(Anomaly::SynAckRetransmitted);
+            }
+            return !new_form;
+        }
+        own.iss = Some(segment.seq);
+        own.opened_ns = Some(t_ns);
+        own.syns = own.syns.max(1);
+        own.syn_len = segment.len;
+        own.options = Some(options);
+        if changed {
+            self.note(Anomaly::SynAckIsnChanged);
+        }
+        if segment.len > 0 && !options.fast_open {
+            self.note(Anomaly::DataOnSyn);
+        }
+        let (sends, arrives) = if with_ack {
+            (Input::SendsSynAck, None)
+        } else {
+            (Input::SendsSyn, Some(Input::SynArrives))
+        };
+        self.advance(from, sends, arrives);
+        false
+    }
+
+    /// Holds an acknowledgment against the peer's SYN and FIN.
+    fn take_ack(&mut self, segment: &Segment, from: Role, t_ns: u64) -> Option<Check> {
+        let syn_ack = segment.flags.syn();
+        let check = if syn_ack {
+            self.take_syn_ack_ack(segment, from, t_ns)
+        } else {
+            self.take_syn_ack(segment, from, t_ns)
+        };
+        if check.is_none_or(|check| check.ok()) || syn_ack {
+            self.side_mut(from).acknowledges(segment.ack);
+        }
+        let is_fin = segment.flags.fin();
+        let first_fin = is_fin && self.side(from).fin.is_none();
+        let peer = self.side_mut(from.peer());
+        if let Some(fin) = &mut peer.fin
+            && fin.acked_ns.is_none()
+            && segment.ack.covers(fin.end)
+        {
+            fin.acked_ns = Some(t_ns);
+            fin.acked_by_fin = is_fin;
+            if !first_fin {
+                self.advance_one(from.peer(), Input::AckOfFinArrives);
+            }
+            return Some(Check::holds(Proof::AcknowledgesFin));
+        }
+        check
+    }
+
+    /// The acknowledgment of a SYN-ACK: ISS+1, or as much more as the SYN carried (RFC 7413 §3).
+    fn take_syn_ack_ack(&mut self, segment: &Segment, from: Role, t_ns: u64) -> Option<Check> {
+        let peer = self.side_mut(from.peer());
+        let Some(iss) = peer.iss else {
+            // Nobody saw the SYN; its answer names the number.
+            peer.iss = Some(segment.ack.add(u32::MAX));
+            peer.acknowledge_syn(t_ns);
+            return None;
+        };
+        let expected = iss.add(1);
+        let beyond = segment.ack.since(expected);
+        if beyond > peer.syn_len {
+            self.note(Anomaly::WrongSynAckAck);
+            self.wrong_ack.get_or_insert(WrongAck {
+                expected,
+                seen: segment.ack,
+            });
+            return Some(Check {
+                proof: Proof::AcknowledgesSyn,
+                expected: Some(expected),
+            });
+        }
+        let news = peer.acknowledge_syn(t_ns);
+        self.fast_open |= beyond > 0;
+        if news {
+            self.advance_one(from.peer(), Input::AckOfSynArrives);
+        }
+        news.then_some(Check::holds(Proof::AcknowledgesSyn))
+    }
+
+    /// The acknowledgment of any other segment, while the peer's SYN waits for one.
+    fn take_syn_ack(&mut self, segment: &Segment, from: Role, t_ns: u64) -> Option<Check> {
+        let bare = !self.side(from).sent_syn && !self.side(from).sent_syn_ack;
+        let peer = self.side(from.peer());
+        let iss = peer.iss?;
+        if peer.syn_acked_ns.is_some() {
+            return None;
+        }
+        // A server that has not sent a SYN acknowledges exactly, or speaks of another connection.
+        let exact = from == Role::Server && bare;
+        let right = if exact {
+            segment.ack == iss.add(1)
+        } else {
+            peer.syn_covered(segment.ack)
+        };
+        if !right {
+            if let Some(answered) = self.syn_ack_answered_by(segment.ack, from.peer()) {
+                self.side_mut(from.peer()).iss = Some(answered);
+            } else {
+                return Some(Check {
+                    proof: Proof::AcknowledgesSyn,
+                    expected: Some(iss.add(1)),
+                });
+            }
+        }
+        let peer = self.side_mut(from.peer());
+        peer.acknowledge_syn(t_ns);
+        let (healed, opened_ns) = (peer.healed, peer.opened_ns);
+        let own = self.side_mut(from);
+        if healed && own.iss.is_some() {
+            // It would not have acknowledged a SYN-ACK that did not acknowledge it.
+            own.acknowledge_syn(opened_ns.unwrap_or(t_ns));
+        }
+        if from == Role::Client {
+            self.ack_via_data = segment.len > 0;
+        }
+        self.advance(from, Input::SendsAckOfSyn, Some(Input::AckOfSynArrives));
+        Some(Check::holds(Proof::AcknowledgesSyn))
+    }
+
+    /// The number of an earlier SYN-ACK that this acknowledgment fits, where several were sent.
+    fn syn_ack_answered_by(&self, ack: Seq, by: Role) -> Option<Seq> {
+        let mut steps = self.kept.iter().map(|kept| &kept.step);
+        let found = steps.find(|step| {
+            step.from == by && step.flags.syn() && step.flags.ack() && step.seq.add(1) == ack
+        });
+        found.map(|step| step.seq)
+    }
+
+    /// Takes a FIN; tells whether it came again.
+    fn take_fin(&mut self, segment: &Segment, from: Role, t_ns: u64) -> bool {
+        if from == Role::Client && !self.unobserved() && self.side(Role::Server).segments == 0 {
+            self.note(Anomaly::FinBeforeSynAck);
+        }
+        let end = segment.end();
+        if let Some(fin) = self.side(from).fin {
+            if fin.end == end {
+                self.note(Anomaly::FinRetransmitted);
+                return true;
+            }
+            self.note(Anomaly::FinNumberChanged);
+            if fin.acked_ns.is_some() {
+                return false;
+            }
+        }
+        self.side_mut(from).fin = Some(Fin {
+            end,
+            ack: segment.ack,
+            t_ns,
+            acked_ns: None,
+            acked_by_fin: false,
+        });
+        let peer_fin = self.side(from.peer()).fin;
+        if peer_fin.is_some_and(|fin| fin.acked_ns.is_none()) {
+            // It does not acknowledge the peer's FIN: that had not arrived yet when it was sent, and
+            // both meet on the way (RFC 9293 §3.6).
+            self.side_mut(from).state = State::Established;
+            self.advance(from, Input::SendsFin, Some(Input::FinArrives));
+            self.advance_one(from, Input::FinArrives);
+            return false;
+        }
+        let arrives = if peer_fin.is_some_and(|fin| fin.acked_ns == Some(t_ns)) {
+            Input::FinArrivesAckingFin
+        } else {
+            Input::FinArrives
+        };
+        self.advance(from, Input::SendsFin, Some(arrives));
+        false
+    }
+
+    /// Takes a RST where its receiver would (RFC 9293 §3.10.7, RFC 5961 §3).
+    fn take_rst(&mut self, segment: &Segment, from: Role, t_ns: u64) -> Option<Check> {
+        if self.finished() {
+            self.note(Anomaly::RstAfterClose);
+            return None;
+        }
+        let receiver = self.side(from.peer());
+        let expected = match (receiver.iss, receiver.highest_ack) {
+            // In SYN-SENT it must acknowledge the SYN.
+            (Some(iss), _) if receiver.sent_syn && self.side(from).syns == 0 => {
+                let beyond = segment.ack.since(iss.add(1));
+                (!segment.flags.ack() || beyond > receiver.syn_len).then_some(iss.add(1))
+            }
+            // Afterwards it must not lie before what the receiver has acknowledged already.
+            (_, Some(next)) => segment.seq.before(next).then_some(next),
+            _ => None,
+        };
+        if expected.is_some() {
+            self.note(Anomaly::RstOutOfWindow);
+        } else if self.reset.is_none() {
+            self.reset = Some(Reset {
+                by: from,
+                seq: segment.seq,
+                t_ns,
+            });
+            self.advance(from, Input::Reset, Some(Input::Reset));
+        }
+        Some(Check {
+            proof: Proof::ResetAcceptable,
+            expected,
+        })
+    }
+
+    fn heal(&mut self, event: &Event, from: Role) {
+        if !Flags(event.flags).syn() {
+            self.healed |= self.side_mut(from).heal(&event.sender);
+        }
+        self.healed |= self.side_mut(from.peer()).heal(&event.receiver);
+    }
+
+    fn is_copy(&self, event: &Event, segment: &Segment, from: Role) -> bool {
+        self.kept.iter().rev().any(|kept| {
+            let step = &kept.step;
+            step.from == from
+                && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
+                && step.ack.is_none_or(|ack| ack == segment.ack)
+                && (kept.interface, kept.direction) != (event.interface, event.direction())
+                && event.time_ns.abs_diff(step.t_ns) < COPY_WINDOW_NS
+        })
+    }
+
+    fn keep(&mut self, step: Step, event: &Event) -> Option<&Kept> {
+        let proves = step.check.is_some_and(|check| check.proof != Proof::Retransmission);
+        let room = if proves || step.flags.fin() {
+            MAX_STEPS
+        } else {
+            MAX_REPEATED_STEPS
+        };
+        if self.kept.len() >= room {
+            self.omitted += 1;
+            return None;
+        }
+        // Two CPUs may report in the wrong order.
+        let later = |kept: &&Kept| kept.step.t_ns > step.t_ns;
+        let place = self.kept.len() - self.kept.iter().rev().take_while(later).count();
+        let kept = Kept {
+            step,
+            interface: event.interface,
+            direction: event.direction(),
+        };
+        self.kept.insert(place, kept);
+        self.kept.get(place)
+    }
+
+    pub(super) fn note(&mut self, anomaly: Anomaly) {
+        match self.anomalies.iter_mut().find(|(known, _)| *known == anomaly) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => self.anomalies.push((anomaly, 1)),
+        }
+    }
+
+    fn advance(&mut self, sender: Role, sends: Input, arrives: Option<Input>) {
+        self.advance_one(sender, sends);
+        if let Some(arrives) = arrives {
+            self.advance_one(sender.peer(), arrives);
+        }
+    }
+
+    fn advance_one(&mut self, role: Role, input: Input) {
+        let side = self.side_mut(role);
+        side.state = state::next(side.state, input);
+    }
+}
+
+/// Which half is the client, and how sure that is.
+fn roles(event: &Event, key: &Key, sender: Half) -> (Half, Confidence) {
+    let flags = Flags(event.flags);
+    match (flags.syn(), flags.ack()) {
+        (true, false) => return (sender, Confidence::Observed),
+        (true, true) => return (sender.peer(), Confidence::Observed),
+        _ => {}
+    }
+    // Of two SYNs that the programs remember, the first was the client's.
+    match (event.sender.iss(), event.receiver.iss()) {
+        (Some(_), Some(_)) if event.receiver.opened_ns < event.sender.opened_ns => {
+            (sender.peer(), Confidence::Observed)
+        }
+        (Some(_), _) => (sender, Confidence::Observed),
+        (None, Some(_)) => (sender.peer(), Confidence::Observed),
+        // Servers listen on low ports, clients are given high ones.
+        (None, None) if key.lo_port < key.hi_port => (Half::Hi, Confidence::Inferred),
+        (None, None) => (Half::Lo, Confidence::Inferred),
+    }
+}
+
+/// The options of a SYN or SYN-ACK, ECN's flags among them (RFC 3168 §6.1.1).
+fn syn_options(sender: &event::Side, flags: Flags) -> TcpOptions {
+    let ecn = if flags.ack() {
+        flags.any(Flags::ECE) && !flags.any(Flags::CWR)
+    } else {
+        flags.any(Flags::ECE) && flags.any(Flags::CWR)
+    };
+    TcpOptions {
+        ecn,
+        ..TcpOptions::parse(sender.options())
+    }
+}

@@ -1,0 +1,291 @@
+//! From a track to its record: the outcome of the opening, the kind of the close, the counts.
+//!
+//! In: a [`Track`] and why it ended. Out: a [`Connection`]. Nothing here changes the track, and
+//! nothing is concluded from a segment that was not seen.
+
+use super::side::Side;
+use super::track::Track;
+use crate::timeline::{
+    Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, Open, OpenKind, OpenOutcome,
+    ResetCause, Role, Rtt, Step, ip,
+};
+
+/// Why a track ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Its close was seen.
+    Closed,
+    /// Its opening timed out, or the last ACK of its close did.
+    TimedOut,
+    /// A new connection took its place.
+    Superseded,
+    /// The observation ended, or made room.
+    Unfinished,
+}
+
+/// Makes the record of a track that ended.
+pub(super) fn connection(
+    track: Track,
+    ended: Ended,
+    interface: String,
+    observation_gap: bool,
+) -> Connection {
+    let asymmetric = asymmetric(&track);
+    let outcome = outcome(&track, ended, asymmetric);
+    let close = close(&track, outcome);
+    let mut anomalies = track.anomalies.clone();
+    if unacknowledged_fin(&track) && close.kind == CloseKind::None {
+        anomalies.push((Anomaly::FinUnacknowledged, 1));
+    }
+    anomalies.sort_unstable();
+    Connection {
+        started_unix_ns: track.started_unix_ns,
+        interface,
+        scope: track.key.scope,
+        client: end(&track, Role::Client, outcome),
+        server: end(&track, Role::Server, outcome),
+        open: open(&track, outcome),
+        close,
+        duration_ns: track.last_ns.saturating_sub(track.first_ns),
+        steps_omitted: track.omitted,
+        anomalies,
+        observation_gap: observation_gap || track.healed,
+        asymmetric,
+        completeness: completeness(&track),
+        steps: steps(track),
+    }
+}
+
+fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
+    let (client, server) = (track.side(Role::Client), track.side(Role::Server));
+    let waiting = ended == Ended::Unfinished;
+    let reset_by = track.reset.map(|reset| reset.by);
+    if track.established() {
+        OpenOutcome::Established
+    } else if track.unobserved() || asymmetric {
+        OpenOutcome::Unobserved
+    } else if server.iss.is_some() {
+        match reset_by {
+            Some(Role::Client) if client.syn_acked_ns.is_none() && track.wrong_ack.is_some() => {
+                OpenOutcome::Rejected
+            }
+            Some(Role::Client) => OpenOutcome::Aborted,
+            None if waiting => OpenOutcome::Pending,
+            _ => OpenOutcome::HalfOpen,
+        }
+    } else {
+        match reset_by {
+            Some(Role::Server) => OpenOutcome::Refused,
+            None if waiting => OpenOutcome::Pending,
+            _ => OpenOutcome::NoReply,
+        }
+    }
+}
+
+/// One side only was seen, and it went on as if the other were there.
+fn asymmetric(track: &Track) -> bool {
+    let lone = |role: Role| {
+        let side = track.side(role);
+        let answers = side.data || side.pure_ack || side.fin.is_some() || side.sent_syn_ack;
+        answers && track.side(role.peer()).segments == 0
+    };
+    lone(Role::Client) || lone(Role::Server)
+}
+
+fn open(track: &Track, outcome: OpenOutcome) -> Open {
+    let (client, server) = (track.side(Role::Client), track.side(Role::Server));
+    let refused_after_ns = match track.reset {
+        Some(reset) if outcome == OpenOutcome::Refused => {
+            Some(reset.t_ns.saturating_sub(client.last_syn_ns))
+        }
+        _ => None,
+    };
+    Open {
+        outcome,
+        kind: open_kind(track),
+        confidence: track.confidence,
+        rtt: rtt(track),
+        syn_retries: client.syns.saturating_sub(1),
+        synack_retries: server.syns.saturating_sub(1),
+        backoff_ns: track.backoff_ns.clone(),
+        refused_after_ns,
+        ack_via_data: track.ack_via_data,
+        wrong_ack: track.wrong_ack,
+    }
+}
+
+fn open_kind(track: &Track) -> OpenKind {
+    let (client, server) = (track.side(Role::Client), track.side(Role::Server));
+    if track.unobserved() {
+        OpenKind::None
+    } else if client.syns == 0 {
+        OpenKind::Partial
+    } else if track.fast_open {
+        OpenKind::FastOpen
+    } else if server.sent_syn && server.sent_syn_ack {
+        OpenKind::Simultaneous
+    } else if server.sent_syn {
+        OpenKind::Split
+    } else {
+        OpenKind::ThreeWay
+    }
+}
+
+fn rtt(track: &Track) -> Rtt {
+    let (client, server) = (track.side(Role::Client), track.side(Role::Server));
+    let between = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
+    // Which of several SYNs was answered is not known (Karn's rule, RFC 6298 §3).
+    let once = |side: &Side| side.syns_when_acked == 1;
+    let syn_acked_ns = client.syn_acked_ns.filter(|_| once(client));
+    Rtt {
+        syn_to_synack: between(client.opened_ns, syn_acked_ns),
+        synack_to_ack: between(server.opened_ns, server.syn_acked_ns).filter(|_| once(server)),
+        total: between(client.opened_ns, server.syn_acked_ns).filter(|_| track.established()),
+    }
+}
+
+fn close(track: &Track, outcome: OpenOutcome) -> Close {
+    let mut close = Close {
+        kind: CloseKind::None,
+        by: None,
+        cause: None,
+        half_close_ns: None,
+        last_ack: None,
+    };
+    // What never opened has nothing to close: its RST belongs to the opening.
+    if !matches!(outcome, OpenOutcome::Established | OpenOutcome::Unobserved)
+        && !(outcome == OpenOutcome::HalfOpen && track.finished())
+    {
+        return close;
+    }
+    let first = match (track.side(Role::Client).fin, track.side(Role::Server).fin) {
+        (Some(client), Some(server)) if server.t_ns < client.t_ns => Some(Role::Server),
+        (Some(_), _) => Some(Role::Client),
+        (None, Some(_)) => Some(Role::Server),
+        (None, None) => None,
+    };
+    close.by = first;
+    let fins = first.and_then(|first| {
+        Some((track.side(first).fin?, track.side(first.peer()).fin))
+    });
+    match fins {
+        Some((active, Some(passive))) => {
+            close.kind = if active.acked_by_fin {
+                CloseKind::ThreeWay
+            } else if !passive.ack.covers(active.end)
+                && active.acked_ns.is_none_or(|acked_ns| acked_ns > passive.t_ns)
+            {
+                CloseKind::Simultaneous
+            } else {
+                CloseKind::FourWay
+            };
+            close.half_close_ns = Some(passive.t_ns.saturating_sub(active.t_ns));
+            close.last_ack = Some(passive.acked_ns.is_some());
+        }
+        Some((_, None)) | None if track.reset.is_some() => {
+            let by = track.reset.map(|reset| reset.by);
+            close.kind = CloseKind::Reset;
+            close.cause = by.map(|by| reset_cause(track, by));
+            close.by = by;
+        }
+        Some((active, None)) if active.acked_ns.is_some() => {
+            close.kind = CloseKind::Half;
+            close.half_close_ns = Some(track.last_ns.saturating_sub(active.t_ns));
+        }
+        _ => {}
+    }
+    close
+}
+
+fn reset_cause(track: &Track, by: Role) -> ResetCause {
+    let (own, peer) = (track.side(by), track.side(by.peer()));
+    if own.fin.is_some() {
+        ResetCause::AfterOwnFin
+    } else if peer.fin.is_some() {
+        ResetCause::AfterPeerFin
+    } else if !track.established() && !track.unobserved() {
+        ResetCause::InHandshake
+    } else if [Role::Client, Role::Server].iter().any(|role| has_data(track, *role)) {
+        ResetCause::InData
+    } else {
+        ResetCause::BeforeData
+    }
+}
+
+fn unacknowledged_fin(track: &Track) -> bool {
+    [Role::Client, Role::Server]
+        .iter()
+        .filter_map(|role| track.side(*role).fin)
+        .any(|fin| fin.acked_ns.is_none())
+}
+
+fn end(track: &Track, role: Role, outcome: OpenOutcome) -> End {
+    let side = track.side(role);
+    let half = if role == Role::Client {
+        track.client
+    } else {
+        track.client.peer()
+    };
+    let endpoint = track.key.endpoint(half);
+    let opened = matches!(outcome, OpenOutcome::Established | OpenOutcome::Unobserved);
+    End {
+        address: ip(&endpoint),
+        port: endpoint.port,
+        isn: side.iss,
+        bytes: bytes(track, role).filter(|_| opened),
+        options: side.options,
+        state: side.state,
+    }
+}
+
+/// Payload that a side sent: the numbers between its SYN and its FIN, its RST, or the highest number
+/// that the peer acknowledged.
+fn bytes(track: &Track, role: Role) -> Option<Bytes> {
+    let (side, peer) = (track.side(role), track.side(role.peer()));
+    let first = side.iss?.add(1);
+    let (next, basis) = match (side.fin, track.reset) {
+        // The FIN's own number is the one before its end.
+        (Some(fin), _) => (fin.end.add(u32::MAX), BytesBasis::Fin),
+        (None, Some(reset)) if reset.by == role && reset.seq.covers(first) => {
+            (reset.seq, BytesBasis::Reset)
+        }
+        _ => {
+            let highest = peer.highest_ack.filter(|ack| ack.covers(first))?;
+            (highest, BytesBasis::Acknowledged)
+        }
+    };
+    Some(Bytes {
+        count: next.since(first).into(),
+        basis,
+    })
+}
+
+fn has_data(track: &Track, role: Role) -> bool {
+    track.side(role).data || bytes(track, role).is_some_and(|bytes| bytes.count > 0)
+}
+
+/// Wireshark's bits, from what was seen of both sides.
+fn completeness(track: &Track) -> u8 {
+    let (client, server) = (track.side(Role::Client), track.side(Role::Server));
+    let either = |test: fn(&Side) -> bool| test(client) || test(server);
+    let synchronised = track.established() || track.unobserved();
+    let data = synchronised && [Role::Client, Role::Server].iter().any(|r| has_data(track, *r));
+    let pure_ack = (track.kept.iter())
+        .any(|kept| kept.step.ack.is_some() && !kept.step.flags.syn() && kept.step.len == 0);
+    let rst = track.kept.iter().any(|kept| kept.step.flags.rst());
+    u8::from(either(|side| side.sent_syn))
+        | u8::from(either(|side| side.sent_syn_ack)) << 1
+        | u8::from(pure_ack) << 2
+        | u8::from(data || either(|side| side.data)) << 3
+        | u8::from(either(|side| side.fin.is_some())) << 4
+        | u8::from(rst) << 5
+}
+
+fn steps(track: Track) -> Vec<Step> {
+    let first_ns = track.first_ns;
+    let steps = track.kept.into_iter().map(|kept| Step {
+        t_ns: kept.step.t_ns.saturating_sub(first_ns),
+        ..kept.step
+    });
+    steps.collect()
+}

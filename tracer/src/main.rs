@@ -1,0 +1,20 @@
+//! The command `synfin`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use synfin::cli::{Cli, Command};
+use synfin::trace;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Trace(options) => trace::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("synfin: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Whatever a record holds, it is rendered: nothing panics, JSON stays JSON, and nothing from
+//! outside reaches the terminal as a command.
+
+use std::net::IpAddr;
+
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use synfin_ebpf::segment::{Flags, Scope};
+use synfin_ebpf::seq::Seq;
+
+use super::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
+use crate::timeline::{
+    Anomaly, Bytes, BytesBasis, Check, Close, CloseKind, Confidence, Connection, End, Open,
+    OpenKind, OpenOutcome, Proof, ResetCause, Role, Rtt, State, Step, TcpOptions, WrongAck,
+};
+
+/// Numbers near each other and near the wrap meet more often than by chance.
+fn seq() -> impl Strategy<Value = Seq> {
+    prop_oneof![0..4_u32, u32::MAX - 3..=u32::MAX, any::<u32>()].prop_map(Seq)
+}
+
+/// Times and counts at the ends of their range as well.
+fn amount() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), Just(u64::MAX), 0..10_000_000_000_u64, any::<u64>()]
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    select(&[Role::Client, Role::Server])
+}
+
+fn state() -> impl Strategy<Value = State> {
+    select(&[
+        State::Listen,
+        State::SynSent,
+        State::SynReceived,
+        State::Established,
+        State::FinWait1,
+        State::Closing,
+        State::TimeWait,
+        State::Closed,
+    ])
+}
+
+prop_compose! {
+    fn check()(
+        proof in select(&[
+            Proof::AcknowledgesSyn,
+            Proof::AcknowledgesFin,
+            Proof::ResetAcceptable,
+            Proof::Retransmission,
+        ]),
+        expected in option::of(seq()),
+    ) -> Check {
+        Check { proof, expected }
+    }
+}
+
+prop_compose! {
+    fn step()(
+        (t_ns, from, flags, seq, ack) in
+            (amount(), role(), any::<u8>(), seq(), option::of(seq())),
+        (len, window, check) in (any::<u32>(), any::<u16>(), option::of(check())),
+        client_state in option::of(state()),
+        server_state in option::of(state()),
+    ) -> Step {
+        let flags = Flags(flags);
+        Step { t_ns, from, flags, seq, ack, len, window, check, client_state, server_state }
+    }
+}
+
+prop_compose! {
+    fn tcp_options()(
+        mss in any::<Option<u16>>(),
+        window_scale in any::<Option<u8>>(),
+        [sack, timestamps, fast_open, mptcp, ecn, malformed] in any::<[bool; 6]>(),
+    ) -> TcpOptions {
+        TcpOptions { mss, window_scale, sack, timestamps, fast_open, mptcp, ecn, malformed }
+    }
+}
+
+prop_compose! {
+    fn bytes()(
+        count in amount(),
+        basis in select(&[BytesBasis::Fin, BytesBasis::Reset, BytesBasis::Acknowledged]),
+    ) -> Bytes {
+        Bytes { count, basis }
+    }
+}
+
+prop_compose! {
+    fn end()(
+        address in any::<IpAddr>(),
+        port in any::<u16>(),
+        isn in option::of(seq()),
+        bytes in option::of(bytes()),
+        options in option::of(tcp_options()),
+        state in state(),
+    ) -> End {
+        End { address, port, isn, bytes, options, state }
+    }
+}
+
+prop_compose! {
+    fn open()(
+        outcome in select(&OpenOutcome::ALL),
+        kind in select(&[
+            OpenKind::ThreeWay,
+            OpenKind::Simultaneous,
+            OpenKind::Split,
+            OpenKind::FastOpen,
+            OpenKind::Partial,
+            OpenKind::None,
+        ]),
+        confidence in select(&[Confidence::Observed, Confidence::Inferred]),
+        (syn_to_synack, synack_to_ack, total) in
+            (option::of(amount()), option::of(amount()), option::of(amount())),
+        (syn_retries, synack_retries) in any::<(u32, u32)>(),
+        backoff_ns in prop::collection::vec(amount(), 0..9),
+        refused_after_ns in option::of(amount()),
+        ack_via_data in any::<bool>(),
+        wrong_ack in option::of((seq(), seq())),
+    ) -> Open {
+        let rtt = Rtt { syn_to_synack, synack_to_ack, total };
+        let wrong_ack = wrong_ack.map(|(expected, seen)| WrongAck { expected, seen });
+        Open {
+            outcome, kind, confidence, rtt, syn_retries, synack_retries, backoff_ns,
+            refused_after_ns, ack_via_data, wrong_ack,
+        }
+    }
+}
+
+prop_compose! {
+    fn close()(
+        kind in select(&CloseKind::ALL),
+        by in option::of(role()),
+        cause in option::of(select(&[
+            ResetCause::InHandshake,
+            ResetCause::BeforeData,
+            ResetCause::InData,
+            ResetCause::AfterOwnFin,
+            ResetCause::AfterPeerFin,
+        ])),
+        half_close_ns in option::of(amount()),
+        last_ack in any::<Option<bool>>(),
+    ) -> Close {
+        Close { kind, by, cause, half_close_ns, last_ack }
+    }
+}
+
+prop_compose! {
+    fn connection()(
+        started_unix_ns in prop_oneof![
+            any::<i128>(),
+            any::<i64>().prop_map(i128::from),
+            Just(i128::MAX),
+        ],
+        interface in any::<String>(),
+        scope in any::<u32>().prop_map(Scope),
+        (client, server) in (end(), end()),
+        (open, close) in (open(), close()),
+        duration_ns in amount(),
+        steps in prop::collection::vec(step(), 0..12),
+        steps_omitted in amount(),
+        anomaly in option::of((select(&[Anomaly::Duplicate, Anomaly::WrongSynAckAck]), any::<u32>())),
+        (observation_gap, asymmetric, completeness) in any::<(bool, bool, u8)>(),
+    ) -> Connection {
+        Connection {
+            started_unix_ns, interface, scope, client, server, open, close, duration_ns, steps,
+            steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
+            completeness,
+        }
+    }
+}
+
+/// All that a sink says of a connection.
+fn told(sink: &mut impl Sink, connection: &Connection) -> String {
+    let mut out = Vec::new();
+    for step in &connection.steps {
+        let live = LiveStep {
+            unix_ns: connection.started_unix_ns,
+            interface: &connection.interface,
+            client: LiveEnd::from(&connection.client),
+            server: LiveEnd::from(&connection.server),
+            step,
+        };
+        sink.step(&live, &mut out);
+    }
+    sink.connection(connection, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn text_holds_no_control_characters(
+        connection in connection(),
+        follow in any::<bool>(),
+        width in 0..200_usize,
+    ) {
+        let style = Style { colour: false, width };
+        let text = told(&mut Ladder { style, follow }, &connection);
+        prop_assert!(text.ends_with('\n'));
+        prop_assert!(text.lines().all(|line| !line.contains(char::is_control)), "{}", text);
+    }
+
+    #[test]
+    fn json_is_an_object_a_line_and_can_be_shown(connection in connection()) {
+        let text = told(&mut Json { follow: true }, &connection);
+        prop_assert_eq!(text.lines().count(), connection.steps.len() + 1);
+        for line in text.lines() {
+            prop_assert!(!line.contains(char::is_control));
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            prop_assert!(object.is_object());
+        }
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        prop_assert_eq!(&last["interface"], &connection.interface);
+        prop_assert_eq!(&last["client"]["addr"], &connection.client.address.to_string());
+        prop_assert_eq!(&last["duration_ns"], connection.duration_ns);
+        prop_assert_eq!(last["segments"].as_array().unwrap().len(), connection.steps.len());
+    }
+
+    #[test]
+    fn a_summary_takes_every_record(connections in prop::collection::vec(connection(), 0..4)) {
+        let mut summary = Summary::new();
+        connections.iter().for_each(|connection| summary.record(connection));
+        let mut out = Vec::new();
+        summary.render(&Counters::default(), &mut out);
+        let text = String::from_utf8(out).unwrap();
+        prop_assert!(text.starts_with("synfin: "));
+        prop_assert!(text.contains("nothing lost"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The ladder: the client's line on the left, the server's on the right, a rung for each segment.
+//!
+//! In: one record. Out: a title that says what came of it, the segments with the states that they
+//! lead to and the proof that their numbers give, and notes on what else must be known. Everything
+//! is said in words and arrows; colour only repeats it.
+
+mod options;
+mod rungs;
+mod table;
+mod unshown;
+
+use super::follow;
+use super::notes::notes;
+use super::paint::{Clause, Style, Tone, columns, columns_joined, printable, put, wrap};
+use super::units::Wall;
+use super::verdict::{route, verdict};
+use super::{LiveStep, Sink};
+use crate::timeline::Connection;
+
+/// Indent of what belongs to the title, and of a line that goes on.
+const INDENT: &str = "  ";
+/// Between the route and the verdict where both fit into one line.
+const GAP: &str = "   ";
+
+/// Renders for people: a ladder for each connection or, where it follows, a line for each step and
+/// one for the verdict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ladder {
+    /// How it is laid out.
+    pub style: Style,
+    /// Whether steps are told as they happen.
+    pub follow: bool,
+}
+
+impl Sink for Ladder {
+    fn step(&mut self, step: &LiveStep<'_>, out: &mut Vec<u8>) {
+        if self.follow {
+            follow::step(step, self.style, out);
+        }
+    }
+
+    fn connection(&mut self, connection: &Connection, out: &mut Vec<u8>) {
+        if self.follow {
+            follow::verdict(connection, self.style, out);
+        } else {
+            ladder(connection, self.style, out);
+        }
+    }
+}
+
+fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
+    title(connection, style, out);
+    lines(&circumstances(connection), INDENT, style, out);
+    if !connection.steps.is_empty() {
+        out.push(b'\n');
+        table::draw(&rungs::rungs(connection), style, out);
+    }
+    let notes = notes(connection);
+    if !notes.is_empty() {
+        out.push(b'\n');
+        for note in notes {
+            lines(&[note], "  ! ", style, out);
+        }
+    }
+    out.push(b'\n');
+}
+
+fn title(connection: &Connection, style: Style, out: &mut Vec<u8>) {
+    let (route, verdict) = (route(connection), verdict(connection));
+    style.put(out, Tone::Strong, &route);
+    if columns(&route) + columns(GAP) + columns_joined(&verdict) <= style.width {
+        put(out, GAP);
+        style.join(out, &verdict);
+        out.push(b'\n');
+    } else {
+        out.push(b'\n');
+        lines(&verdict, INDENT, style, out);
+    }
+}
+
+/// When and where it was seen, and what was negotiated.
+fn circumstances(connection: &Connection) -> Vec<Clause> {
+    let dim = |text: String| Clause::new(Tone::Dim, text);
+    let mut clauses = vec![
+        dim(Wall(connection.started_unix_ns).to_string()),
+        dim(printable(&connection.interface)),
+    ];
+    let vlans: Vec<_> = connection.scope.vlans().collect();
+    match *vlans.as_slice() {
+        [] => {}
+        [outer] => clauses.push(dim(format!("VLAN {outer}"))),
+        [outer, inner, ..] => clauses.push(dim(format!("VLAN {inner} inside VLAN {outer}"))),
+    }
+    clauses.extend(options::options(connection).into_iter().map(|clause| {
+        let tone = match clause.tone {
+            Tone::Plain => Tone::Dim,
+            tone => tone,
+        };
+        Clause { tone, ..clause }
+    }));
+    clauses
+}
+
+/// Clauses over as many lines as they need, the lines after the first one indented as far.
+fn lines(clauses: &[Clause], lead: &str, style: Style, out: &mut Vec<u8>) {
+    let width = style.width.saturating_sub(columns(lead));
+    for (index, line) in wrap(clauses, width).iter().enumerate() {
+        if index == 0 {
+            put(out, lead);
+        } else {
+            put(out, format_args!("{:1$}", "", columns(lead)));
+        }
+        style.join(out, line);
+        out.push(b'\n');
+    }
+}

@@ -1,0 +1,166 @@
+//! What records look like: snapshots to be read by people.
+
+use super::fixtures::{self, Case};
+use super::paint::columns;
+use super::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
+use crate::timeline::Connection;
+
+/// A snapshot of its own for each case, under the case's name.
+fn snapshot(kind: &str, cases: &[Case], mut render: impl FnMut(&Connection) -> String) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for (name, connection) in cases {
+            insta::assert_snapshot!(format!("{kind}_{name}"), render(connection));
+        }
+    });
+}
+
+fn rendered(sink: &mut impl Sink, connection: &Connection) -> String {
+    let mut out = Vec::new();
+    sink.connection(connection, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// The steps of a connection as if they happened now, and then its record.
+fn followed(sink: &mut impl Sink, connection: &Connection) -> String {
+    let mut out = Vec::new();
+    for step in &connection.steps {
+        let live = LiveStep {
+            unix_ns: connection
+                .started_unix_ns
+                .saturating_add(i128::from(step.t_ns)),
+            interface: &connection.interface,
+            client: LiveEnd::from(&connection.client),
+            server: LiveEnd::from(&connection.server),
+            step,
+        };
+        sink.step(&live, &mut out);
+    }
+    sink.connection(connection, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn every_ladder_fits_into_120_columns() {
+    snapshot("ladder", &fixtures::all(), |connection| {
+        let ladder = rendered(&mut Ladder::default(), connection);
+        for line in ladder.lines() {
+            assert!(columns(line) <= 120, "{line}");
+            assert_eq!(line.trim_end(), line);
+        }
+        ladder
+    });
+}
+
+#[test]
+fn a_narrow_terminal_breaks_proofs_into_lines() {
+    let style = Style {
+        width: 100,
+        ..Style::default()
+    };
+    let cases = [("ftp", fixtures::ftp()), ("rejected", fixtures::rejected())];
+    snapshot("narrow", &cases, |connection| {
+        let ladder = rendered(
+            &mut Ladder {
+                style,
+                follow: false,
+            },
+            connection,
+        );
+        assert!(ladder.lines().all(|line| columns(line) <= 100), "{ladder}");
+        ladder
+    });
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let colour = Style {
+        colour: true,
+        ..Style::default()
+    };
+    let mut coloured = Ladder {
+        style: colour,
+        follow: false,
+    };
+    snapshot(
+        "colour",
+        &[("rejected", fixtures::rejected())],
+        |connection| rendered(&mut coloured, connection),
+    );
+    for (name, connection) in fixtures::all() {
+        let plain = rendered(&mut Ladder::default(), &connection);
+        let stripped = strip(&rendered(&mut coloured, &connection));
+        assert_eq!(stripped, plain, "{name}");
+    }
+}
+
+/// Text without its colour sequences.
+fn strip(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (_, rest) = part.split_once('m').unwrap();
+        text + rest
+    })
+}
+
+#[test]
+fn a_followed_connection_is_a_line_a_step_and_a_verdict() {
+    let mut ladder = Ladder {
+        follow: true,
+        ..Ladder::default()
+    };
+    let cases = [
+        ("ftp", fixtures::ftp()),
+        ("rejected", fixtures::rejected()),
+        ("no_reply", fixtures::no_reply()),
+        ("gap", fixtures::gap()),
+    ];
+    snapshot("follow", &cases, |connection| {
+        followed(&mut ladder, connection)
+    });
+}
+
+#[test]
+fn json_is_what_the_contract_says() {
+    let mut json = Json { follow: true };
+    let cases = [
+        ("ftp", fixtures::ftp()),
+        ("sparse", fixtures::lone_fin()),
+        ("reset", fixtures::reset_out_of_window()),
+    ];
+    snapshot("json", &cases, |connection| followed(&mut json, connection));
+}
+
+#[test]
+fn a_sink_that_does_not_follow_says_nothing_of_steps() {
+    let connection = fixtures::ftp();
+    assert_eq!(
+        followed(&mut Ladder::default(), &connection),
+        rendered(&mut Ladder::default(), &connection)
+    );
+    assert_eq!(
+        followed(&mut Json::default(), &connection),
+        rendered(&mut Json::default(), &connection)
+    );
+}
+
+#[test]
+fn the_summary_counts_what_the_records_say() {
+    let mut summary = Summary::new();
+    for (_, connection) in fixtures::all() {
+        summary.record(&connection);
+    }
+    let counters = Counters {
+        events: &[("segments", 1_204_331), ("events", 812)],
+        rejects: &[("truncated", 3), ("bad_data_offset", 0)],
+        losses: &[("ring full", 12), ("slow reader", 0)],
+    };
+    let mut out = Vec::new();
+    summary.render(&counters, &mut out);
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("summary", String::from_utf8(out).unwrap());
+    });
+}

@@ -1,0 +1,319 @@
+//! What came of a connection, in a sentence: the title of a ladder and the last line of a followed
+//! connection.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use super::paint::{Clause, Tone};
+use super::services;
+use super::units::{Lasting, Octets, Seconds};
+use crate::timeline::{
+    Bytes, BytesBasis, Close, CloseKind, Connection, End, OpenKind, OpenOutcome, ResetCause, Role,
+};
+
+/// Backoff times that fit into a title; of a longer list the first ones are told.
+const BACKOFFS: usize = 6;
+/// A half-close shorter than this is the ordinary way of closing.
+const LONG_HALF_CLOSE_NS: u64 = 1_000_000_000;
+
+/// Who talked to whom: `10.1.1.2:52144 → 10.1.1.1:21 ftp`.
+pub(super) fn route(connection: &Connection) -> String {
+    let (client, server) = (socket(&connection.client), socket(&connection.server));
+    let mut route = format!("{client} → {server}");
+    if let Some(service) = services::name(server.port()) {
+        route.push(' ');
+        route.push_str(service);
+    }
+    route
+}
+
+fn socket(end: &End) -> SocketAddr {
+    SocketAddr::new(end.address, end.port)
+}
+
+/// How it opened, how it closed, how long it lived and what it carried.
+pub(super) fn verdict(connection: &Connection) -> Vec<Clause> {
+    let mut clauses = Vec::with_capacity(6);
+    opened(connection, &mut clauses);
+    closed(connection, &mut clauses);
+    let lived = match connection.open.outcome {
+        OpenOutcome::Established => Some("lived"),
+        OpenOutcome::Unobserved => Some("seen for"),
+        _ => None,
+    };
+    if let Some(lived) = lived.filter(|_| connection.duration_ns > 0) {
+        let text = format!("{lived} {}", Lasting(connection.duration_ns));
+        clauses.push(Clause::new(Tone::Plain, text));
+    }
+    clauses.extend(carried(connection, lived.is_some()));
+    clauses
+}
+
+fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {
+    let open = &connection.open;
+    let lasted = Lasting(connection.duration_ns);
+    let failed = |text: String| Clause::new(Tone::Bad, text);
+    clauses.push(match open.outcome {
+        OpenOutcome::Established => Clause::new(Tone::Plain, established(connection)),
+        OpenOutcome::NoReply => failed(no_reply(connection)),
+        OpenOutcome::Refused => failed(match open.refused_after_ns {
+            Some(ns) => format!("refused after {}", Lasting(ns)),
+            None => "refused".to_owned(),
+        }),
+        OpenOutcome::HalfOpen => failed(match open.synack_retries {
+            0 => format!("half open: the SYN-ACK was not acknowledged, seen for {lasted}"),
+            retries => format!(
+                "half open: none of {} SYN-ACKs was acknowledged in {lasted}",
+                u64::from(retries) + 1
+            ),
+        }),
+        OpenOutcome::Rejected => failed(match open.wrong_ack {
+            Some(wrong) => format!(
+                "rejected by client: the SYN-ACK acknowledges {}, expected {}",
+                wrong.seen.0, wrong.expected.0
+            ),
+            None => "rejected by client: the SYN-ACK acknowledges a wrong number".to_owned(),
+        }),
+        OpenOutcome::Aborted => failed("aborted by client after a valid SYN-ACK".to_owned()),
+        OpenOutcome::Pending => {
+            Clause::new(Tone::Odd, format!("opening still under way after {lasted}"))
+        }
+        OpenOutcome::Unobserved => Clause::new(Tone::Plain, "already open when first seen"),
+    });
+    // The other outcomes tell their retries themselves.
+    let retries = [
+        (open.syn_retries, "SYN", OpenOutcome::NoReply),
+        (open.synack_retries, "SYN-ACK", OpenOutcome::HalfOpen),
+    ];
+    for (count, what, told_by) in retries {
+        if count > 0 && open.outcome != told_by {
+            let text = format!("{what} sent {} times", u64::from(count) + 1);
+            clauses.push(Clause::new(Tone::Odd, text));
+        }
+    }
+    if open.ack_via_data {
+        clauses.push(Clause::new(Tone::Plain, "its ACK came with data"));
+    }
+}
+
+fn established(connection: &Connection) -> String {
+    let mut text = "established".to_owned();
+    if let Some(total) = connection.open.rtt.total {
+        text.push_str(&format!(" in {}", Lasting(total)));
+    }
+    text.push_str(match connection.open.kind {
+        OpenKind::ThreeWay | OpenKind::None => "",
+        OpenKind::Simultaneous => " by a simultaneous open",
+        OpenKind::Split => " by a split handshake",
+        OpenKind::FastOpen => " with Fast Open",
+        OpenKind::Partial => ", its SYN not seen",
+    });
+    text
+}
+
+fn no_reply(connection: &Connection) -> String {
+    let open = &connection.open;
+    if open.syn_retries == 0 {
+        return "no reply to the SYN".to_owned();
+    }
+    let syns = u64::from(open.syn_retries) + 1;
+    let mut text = format!(
+        "no reply to {syns} SYNs in {}",
+        Lasting(connection.duration_ns)
+    );
+    if !open.backoff_ns.is_empty() {
+        text.push_str(" (retries after ");
+        for (index, &ns) in open.backoff_ns.iter().take(BACKOFFS).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            // A string takes what is written to it.
+            let _ = write!(text, "{comma}{}", Seconds(ns));
+        }
+        text.push_str(if open.backoff_ns.len() > BACKOFFS {
+            ", … s)"
+        } else {
+            " s)"
+        });
+    }
+    text
+}
+
+fn closed(connection: &Connection, clauses: &mut Vec<Clause>) {
+    let close = &connection.close;
+    let open = matches!(
+        connection.open.outcome,
+        OpenOutcome::Established | OpenOutcome::Unobserved
+    );
+    let told_by_opening = !open && matches!(close.cause, None | Some(ResetCause::InHandshake));
+    let by = close
+        .by
+        .map(|role| format!(" by {}", role.name()))
+        .unwrap_or_default();
+    let plain = |text: String| Some(Clause::new(Tone::Plain, text));
+    clauses.extend(match close.kind {
+        CloseKind::FourWay => plain(format!("closed{by}, four-way")),
+        CloseKind::ThreeWay => plain(format!("closed{by}, three-way")),
+        CloseKind::Simultaneous => plain("closed by both at once".to_owned()),
+        CloseKind::Half => {
+            let other = close.by.map_or("the other", |role| role.peer().name());
+            let time = close.half_close_ns.map(|ns| format!(" in {}", Lasting(ns)));
+            let time = time.unwrap_or_default();
+            let text = format!("half closed{by}, {other} did not finish{time}");
+            Some(Clause::new(Tone::Odd, text))
+        }
+        CloseKind::Reset if told_by_opening => None,
+        CloseKind::Reset => {
+            let text = format!("reset{by}{}", situation(close));
+            Some(Clause::new(Tone::Bad, text))
+        }
+        CloseKind::None if open => plain("still open as far as seen".to_owned()),
+        CloseKind::None => None,
+    });
+    if let Some(ns) = close.half_close_ns
+        && ns >= LONG_HALF_CLOSE_NS
+        && close.kind != CloseKind::Half
+        && let Some(role) = close.by
+    {
+        let text = format!("{} open {} longer", role.peer().name(), Lasting(ns));
+        clauses.push(Clause::new(Tone::Plain, text));
+    }
+    if close.last_ack == Some(false) {
+        clauses.push(Clause::new(Tone::Odd, "last ACK not seen"));
+    }
+}
+
+/// The situation of a RST in words.
+fn situation(close: &Close) -> String {
+    let peer = |role: Option<Role>| role.map_or("peer", |role| role.peer().name());
+    match close.cause {
+        None => String::new(),
+        Some(ResetCause::InHandshake) => " during the handshake".to_owned(),
+        Some(ResetCause::BeforeData) => " before any data".to_owned(),
+        Some(ResetCause::InData) => " in the middle of data".to_owned(),
+        Some(ResetCause::AfterOwnFin) => " after its own FIN".to_owned(),
+        Some(ResetCause::AfterPeerFin) => format!(" after the {}'s FIN", peer(close.by)),
+    }
+}
+
+/// What it carried each way; of one that never opened only where it carried something.
+fn carried(connection: &Connection, opened: bool) -> Option<Clause> {
+    let (up, down) = (connection.client.bytes, connection.server.bytes);
+    let told = |bytes: Option<Bytes>| bytes.is_some_and(|bytes| opened || bytes.count > 0);
+    (told(up) || told(down)).then(|| {
+        let text = format!("↑ {} ↓ {}", amount(up), amount(down));
+        Clause::new(Tone::Plain, text)
+    })
+}
+
+/// A count of octets: `26 B`, `≥ 26 B` where it is a lower bound, `?` where it is not known.
+pub(super) fn amount(bytes: Option<Bytes>) -> String {
+    match bytes {
+        Some(Bytes {
+            count,
+            basis: BytesBasis::Acknowledged,
+        }) => format!("≥ {}", Octets(count)),
+        Some(Bytes { count, .. }) => Octets(count).to_string(),
+        None => "?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::fixtures::{ftp, no_reply, text};
+    use crate::timeline::Confidence;
+
+    fn said(connection: &Connection) -> String {
+        text(&verdict(connection))
+    }
+
+    #[test]
+    fn a_close_is_told_with_who_began_it() {
+        let mut connection = ftp();
+        assert_eq!(
+            said(&connection),
+            "established in 0.41 ms · closed by server, four-way · lived 1.93 s · ↑ 26 B ↓ 94 B"
+        );
+        connection.close.by = None;
+        assert!(said(&connection).contains("closed, four-way"));
+    }
+
+    #[test]
+    fn a_reset_is_told_with_its_situation() {
+        let mut connection = ftp();
+        connection.close.kind = CloseKind::Reset;
+        connection.close.by = Some(Role::Client);
+        for (cause, words) in [
+            (
+                ResetCause::InHandshake,
+                "reset by client during the handshake",
+            ),
+            (ResetCause::BeforeData, "reset by client before any data"),
+            (ResetCause::InData, "reset by client in the middle of data"),
+            (ResetCause::AfterOwnFin, "reset by client after its own FIN"),
+            (
+                ResetCause::AfterPeerFin,
+                "reset by client after the server's FIN",
+            ),
+        ] {
+            connection.close.cause = Some(cause);
+            assert!(said(&connection).contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_long_half_close_and_a_missing_last_ack_are_told() {
+        let mut connection = ftp();
+        connection.close.half_close_ns = Some(4_200_000_000);
+        connection.close.last_ack = Some(false);
+        let said = said(&connection);
+        assert!(
+            said.contains("client open 4.20 s longer · last ACK not seen"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_lower_bound_and_an_unknown_count_are_told_as_such() {
+        let mut connection = ftp();
+        connection.client.bytes = None;
+        connection.server.bytes = Some(Bytes {
+            count: 94,
+            basis: BytesBasis::Acknowledged,
+        });
+        assert!(said(&connection).ends_with("↑ ? ↓ ≥ 94 B"));
+        connection.server.bytes = None;
+        assert!(said(&connection).ends_with("lived 1.93 s"));
+    }
+
+    #[test]
+    fn a_long_backoff_is_cut() {
+        let mut connection = no_reply();
+        connection.open.syn_retries = 8;
+        connection.open.backoff_ns = vec![1_000_000_000; 8];
+        let said = said(&connection);
+        assert!(said.ends_with("1.00, 1.00, 1.00, … s)"), "{said}");
+    }
+
+    #[test]
+    fn forms_of_the_opening_and_its_retries_are_told() {
+        let mut connection = ftp();
+        connection.open.confidence = Confidence::Observed;
+        connection.open.syn_retries = 1;
+        connection.open.ack_via_data = true;
+        for (kind, words) in [
+            (
+                OpenKind::ThreeWay,
+                "established in 0.41 ms · SYN sent 2 times",
+            ),
+            (OpenKind::Simultaneous, "by a simultaneous open · SYN sent"),
+            (OpenKind::Split, "by a split handshake · "),
+            (OpenKind::FastOpen, "with Fast Open · "),
+            (OpenKind::Partial, ", its SYN not seen · "),
+        ] {
+            connection.open.kind = kind;
+            let said = said(&connection);
+            assert!(said.contains(words), "{said}");
+            assert!(said.contains("its ACK came with data"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Where events come from.
+
+mod clock;
+mod ring;
+
+pub use clock::Clock;
+pub use ring::Ring;

@@ -1,0 +1,122 @@
+//! Events from the programs, through the ring buffer.
+//!
+//! While events flow, the ring is drained by a timer and the programs wake nobody up. After some
+//! empty turns the reader asks to be woken by the next event, and sleeps.
+
+use std::io;
+use std::time::Duration;
+
+use aya::maps::{Array, MapData, RingBuf};
+use synfin_ebpf::event::{BadEvent, Event};
+use tokio::io::unix::AsyncFd;
+
+use crate::attach::{AttachError, Programs};
+
+/// Time between two turns while events flow.
+const TURN: Duration = Duration::from_millis(1);
+/// Empty turns before the reader goes to sleep.
+const EMPTY_TURNS: u32 = 50;
+/// Events taken in one turn at most, so that timers and signals are served under any load.
+const TURN_EVENTS: usize = 16_384;
+
+/// The reading end of the ring.
+pub struct Ring {
+    ring: AsyncFd<RingBuf<MapData>>,
+    /// The programs look here whether to wake the reader up.
+    asleep: Array<MapData, u32>,
+    mood: Mood,
+    bad: u64,
+    last_bad: Option<BadEvent>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    /// Events flow; so many turns were empty.
+    Awake(u32),
+    /// It asked to be woken and must look once more: an event may have come before that.
+    DozingOff,
+    /// It waits to be woken.
+    Asleep,
+    /// There is more than one turn took.
+    Behind,
+}
+
+impl Ring {
+    /// Takes the ring of the programs.
+    ///
+    /// # Errors
+    /// Where it was taken already, or cannot be waited on.
+    pub fn new(programs: &mut Programs) -> Result<Self, AttachError> {
+        let ring = programs.take_events()?;
+        // SAFETY: a ring keeps its descriptor from its creation until it is dropped.
+        let ring = unsafe { AsyncFd::register(ring) };
+        Ok(Self {
+            ring: ring.map_err(io::Error::from)?,
+            asleep: programs.take_reader_cell()?,
+            mood: Mood::Awake(0),
+            bad: 0,
+            last_bad: None,
+        })
+    }
+
+    /// Waits until a turn is due. May be cancelled.
+    ///
+    /// # Errors
+    /// Where the ring cannot be waited on any more.
+    pub async fn turn(&mut self) -> io::Result<()> {
+        match self.mood {
+            Mood::Awake(_) => tokio::time::sleep(TURN).await,
+            Mood::DozingOff => {}
+            Mood::Behind => tokio::task::yield_now().await,
+            Mood::Asleep => self.ring.readable().await?.clear_ready(),
+        }
+        Ok(())
+    }
+
+    /// Takes the events that are there, up to a turn's worth; gives how many they were.
+    pub fn drain(&mut self, mut take: impl FnMut(&Event)) -> usize {
+        let mut taken = 0;
+        let ring = self.ring.get_mut();
+        while taken < TURN_EVENTS
+            && let Some(record) = ring.next()
+        {
+            taken += 1;
+            match Event::decode(&record) {
+                Ok(event) => take(&event),
+                Err(error) => {
+                    self.bad += 1;
+                    self.last_bad = Some(error);
+                }
+            }
+        }
+        self.mood = match (taken, self.mood) {
+            (TURN_EVENTS.., _) => Mood::Behind,
+            (1.., Mood::DozingOff | Mood::Asleep) => {
+                self.ask_to_be_woken(false);
+                Mood::Awake(0)
+            }
+            (1.., _) => Mood::Awake(0),
+            (0, Mood::Awake(turns)) if turns < EMPTY_TURNS => Mood::Awake(turns + 1),
+            (0, Mood::Awake(_) | Mood::Behind) => {
+                if self.ask_to_be_woken(true) {
+                    Mood::DozingOff
+                } else {
+                    Mood::Awake(0)
+                }
+            }
+            (0, Mood::DozingOff | Mood::Asleep) => Mood::Asleep,
+        };
+        taken
+    }
+
+    /// Records of the ring that were no events of this version, and what was wrong with the last.
+    #[must_use]
+    pub fn bad(&self) -> Option<(u64, BadEvent)> {
+        self.last_bad.map(|error| (self.bad, error))
+    }
+
+    /// Tells the programs; gives whether they were told. If not, the timer goes on.
+    fn ask_to_be_woken(&mut self, ask: bool) -> bool {
+        self.asleep.set(0, u32::from(ask), 0).is_ok()
+    }
+}

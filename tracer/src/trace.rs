@@ -1,0 +1,253 @@
+//! `synfin trace`: attaches, reads events until told to stop, detaches.
+//!
+//! This is the place where the parts meet; each of them knows nothing of the others.
+
+mod counters;
+mod printer;
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use aya_log::EbpfLogger;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+use crate::assembler::{Assembler, Settings};
+use crate::attach::{Device, LoadOptions, Programs, Watcher};
+use crate::cli::{Directions, Trace};
+use crate::loss::Losses;
+use crate::source::{Clock, Ring};
+use crate::writer::{self, Broken, Writer};
+use counters::Counters;
+use printer::Printer;
+
+/// Traces until a signal, the asked-for end, or the loss of all interfaces.
+///
+/// # Errors
+/// Where tracing cannot begin, or all interfaces went away.
+pub fn run(options: &Trace) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(trace(options))
+}
+
+async fn trace(options: &Trace) -> anyhow::Result<()> {
+    // From here on a signal ends the trace in good order, also while attaching.
+    let mut stop = Stop::new(options.duration)?;
+    let filter = options.filter().map_err(|error| anyhow!(error))?;
+    let mut devices = Vec::new();
+    for name in &options.interfaces {
+        let device = Device::find(name).await?;
+        if !devices.contains(&device) {
+            devices.push(device);
+        }
+    }
+    let mut watcher = Watcher::new(&devices).await?;
+    let load = LoadOptions {
+        ring_size: options.ring_size,
+        table_size: options.table_size,
+        filter,
+    };
+    let mut programs = Programs::load(&load)?;
+    let mut reader = Reader::new(&mut programs, options, &devices)?;
+    let egress = options.direction == Directions::Both;
+    for device in &devices {
+        let attachment = programs.attach(device, options.xdp_mode.into(), egress)?;
+        eprintln!("synfin: tracing {attachment}");
+    }
+    if options.verbose > 0 {
+        eprintln!(
+            "synfin: a ring of {} KiB, a table of {} connections",
+            options.ring_size >> 10,
+            options.table_size
+        );
+    }
+    let mut present = devices.len();
+    let result = loop {
+        let ended = tokio::select! {
+            turn = reader.turn() => match turn {
+                Ok(Turn::Done) => None,
+                Ok(Turn::Enough) => Some(Ok(())),
+                Err(error) => Some(Err(error)),
+            },
+            name = watcher.gone() => {
+                present -= 1;
+                eprintln!("synfin: the interface {name} is gone");
+                (present == 0).then(|| Err(anyhow!("no interface is left to trace")))
+            }
+            () = stop.requested() => Some(Ok(())),
+        };
+        if let Some(result) = ended {
+            break result;
+        }
+    };
+    // Detached first: what is read after this is the rest, and it has an end.
+    drop(programs);
+    reader.finish();
+    result
+}
+
+/// What asks the trace to end.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    fn new(duration: Option<Duration>) -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+            deadline: duration.and_then(|duration| Instant::now().checked_add(duration)),
+        })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = until(self.deadline) => {}
+        }
+    }
+}
+
+/// The way of an event from the ring to the output.
+struct Reader {
+    ring: Ring,
+    counters: Counters,
+    losses: Losses,
+    assembler: Assembler,
+    printer: Printer,
+    writer: Writer,
+    broken: Broken,
+    diagnostics: Option<EbpfLogger<Diagnostics>>,
+}
+
+/// What a turn came to.
+enum Turn {
+    Done,
+    /// The asked-for number of connections was printed, or nobody reads the output any more.
+    Enough,
+}
+
+impl Reader {
+    fn new(programs: &mut Programs, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
+        let names = devices.iter().map(|device| (device.index, device.name.clone()));
+        let (writer, broken) = Writer::start(io::stdout()).context("start the writer")?;
+        let settings = Settings {
+            handshake_timeout_ns: u64::try_from(options.handshake_timeout.as_nanos())
+                .unwrap_or(u64::MAX),
+            max_connections: options.max_connections,
+            interfaces: names.collect(),
+        };
+        Ok(Self {
+            ring: Ring::new(programs)?,
+            counters: Counters::new(programs)?,
+            losses: Losses::default(),
+            printer: Printer::new(options, settings.interfaces.clone()),
+            assembler: Assembler::new(settings),
+            writer,
+            broken,
+            diagnostics: programs.logger(Diagnostics),
+        })
+    }
+
+    /// Waits for events, a timeout or the end of the output, and deals with it. May be cancelled
+    /// while it waits.
+    async fn turn(&mut self) -> anyhow::Result<Turn> {
+        let mut due = pin!(until(self.next_deadline()));
+        tokio::select! {
+            turn = self.ring.turn() => turn.context("wait for events")?,
+            () = &mut due => {}
+            broken = &mut self.broken => return match broken {
+                Ok(error) if writer::is_closed_pipe(&error) => Ok(Turn::Enough),
+                Ok(error) => Err(error).context("write to standard output"),
+                Err(_) => Err(anyhow!("the writer ended")),
+            },
+        }
+        self.take();
+        Ok(if self.printer.is_done() {
+            Turn::Enough
+        } else {
+            Turn::Done
+        })
+    }
+
+    /// Takes what the ring holds, up to a turn's worth; gives how many events that were.
+    fn take(&mut self) -> usize {
+        let clock = Clock::read();
+        let Self {
+            ring,
+            losses,
+            assembler,
+            printer,
+            ..
+        } = self;
+        assembler.set_wall_offset(clock.wall_offset_ns);
+        let taken = ring.drain(|event| {
+            let missing = losses.observe(event);
+            if missing > 0 {
+                assembler.lost(missing);
+            }
+            assembler.observe(event, printer);
+        });
+        assembler.advance(clock.now_ns, printer);
+        printer.hand_over(&mut self.writer);
+        if let Some(diagnostics) = &mut self.diagnostics {
+            diagnostics.flush();
+        }
+        taken
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadline_ns = self.assembler.next_deadline_ns()?;
+        let wait_ns = deadline_ns.saturating_sub(Clock::read().now_ns);
+        Instant::now().checked_add(Duration::from_nanos(wait_ns))
+    }
+
+    /// Reads the rest, prints what is still open, and sums up.
+    fn finish(mut self) {
+        while self.take() > 0 {}
+        let totals = self.counters.read();
+        for (cpu, made) in totals.made.iter().enumerate() {
+            let missing = self.losses.settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
+            self.assembler.lost(missing);
+        }
+        self.assembler.finish(&mut self.printer);
+        self.printer.hand_over(&mut self.writer);
+        let dropped = self.writer.dropped();
+        self.writer.finish();
+        if let Some((count, error)) = self.ring.bad() {
+            eprintln!("synfin: {count} records of the ring were not read: {error}");
+        }
+        let lost = self.losses.total();
+        self.printer.sum_up(&totals, self.assembler.counts(), lost, dropped);
+    }
+}
+
+/// Brings the programs' rare diagnostics to standard error.
+struct Diagnostics;
+
+impl log::Log for Diagnostics {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("synfin: in the kernel: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

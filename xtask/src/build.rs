@@ -1,0 +1,147 @@
+//! Builds the BPF object, and the one binary that carries it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    exec::{self, say},
+    setup::{self, Ebpf},
+    workspace::Workspace,
+};
+
+/// The BPF target has the byte order of the host, as the kernel that will run the programs.
+const TARGET: &str = if cfg!(target_endian = "big") {
+    "bpfeb-unknown-none"
+} else {
+    "bpfel-unknown-none"
+};
+
+/// The first LLVM that can be told that the kernel's JIT reads words at any address.
+const FIRST_WITH_WIDE_LOADS: u32 = 22;
+
+/// Builds the BPF object, and returns where it is.
+pub(crate) fn ebpf(workspace: &Workspace) -> Result<PathBuf> {
+    let tools = setup::ebpf(workspace)?;
+    exec::run(&mut ebpf_cargo(workspace, &tools, "build")?)?;
+    let built = workspace.bpf_build().join(TARGET).join("bpf/synfin-bpf");
+    let object = workspace.bpf_object();
+    copy_if_changed(&built, &object)?;
+    Ok(object)
+}
+
+/// Builds the BPF object and the daemon that embeds it, and returns where the daemon is.
+pub(crate) fn all(workspace: &Workspace) -> Result<PathBuf> {
+    ebpf(workspace)?;
+    exec::run(
+        exec::cargo()
+            .args(["build", "--release", "--package", "synfin"])
+            .current_dir(workspace.root()),
+    )?;
+    let synfin = workspace.synfin();
+    say(format_args!(
+        "built {}: this one file is all that has to be copied",
+        synfin.display()
+    ));
+    Ok(synfin)
+}
+
+/// A cargo command on the BPF binary for the BPF target; arguments may be added.
+pub(crate) fn ebpf_cargo(workspace: &Workspace, tools: &Ebpf, verb: &str) -> Result<Command> {
+    let mut command = tools.toolchain.cargo()?;
+    command
+        .arg(verb)
+        .args(["--package", "synfin-ebpf", "--features", "bpf"])
+        .args(["--bin", "synfin-bpf", "--profile", "bpf"])
+        .args(["--target", TARGET, "-Z", "build-std=core"])
+        .arg("--target-dir")
+        .arg(workspace.bpf_build())
+        // Building `core` is unstable; the compiler may be a stable one.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(tools))
+        .current_dir(workspace.root());
+    Ok(command)
+}
+
+/// The flags, apart by the separator that allows spaces in the path of the linker.
+fn rustflags(tools: &Ebpf) -> String {
+    let mut flags = vec![
+        // BTF is made from debugging information.
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+        // Atomic fetch-or and compare-exchange are instructions of the third version.
+        "-Ctarget-cpu=v3".to_owned(),
+        format!("-Clinker={}", tools.linker.display()),
+    ];
+    if tools.toolchain.llvm >= FIRST_WITH_WIDE_LOADS {
+        flags.push("-Ctarget-feature=+allows-misaligned-mem-access".to_owned());
+    }
+    flags.join("\u{1f}")
+}
+
+/// Leaves an equal file alone: a new time stamp would make cargo build the daemon again.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let new = fs::read(from).with_context(|| format!("read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    }
+    fs::write(to, new).with_context(|| format!("write {}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolchain::Toolchain;
+
+    fn tools(llvm: u32) -> Ebpf {
+        Ebpf {
+            toolchain: Toolchain {
+                bin: "/usr/bin".into(),
+                rustup: None,
+                release: (1, 96),
+                llvm,
+                sources: true,
+            },
+            linker: "/a folder/bpf-linker".into(),
+        }
+    }
+
+    #[test]
+    fn a_space_in_the_path_of_the_linker_does_not_end_the_flag() {
+        let flags = rustflags(&tools(22));
+        assert!(
+            flags
+                .split('\u{1f}')
+                .any(|flag| flag == "-Clinker=/a folder/bpf-linker")
+        );
+    }
+
+    #[test]
+    fn wide_loads_are_asked_of_an_llvm_that_knows_them_only() {
+        assert!(rustflags(&tools(22)).contains("allows-misaligned-mem-access"));
+        assert!(!rustflags(&tools(21)).contains("allows-misaligned-mem-access"));
+    }
+
+    #[test]
+    fn an_equal_file_keeps_its_time_stamp() -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let (from, to) = (folder.join("from"), folder.join("sub/to"));
+        fs::write(&from, "one")?;
+        copy_if_changed(&from, &to)?;
+        let first = fs::metadata(&to)?.modified()?;
+        copy_if_changed(&from, &to)?;
+        assert_eq!(fs::metadata(&to)?.modified()?, first);
+        fs::write(&from, "two")?;
+        copy_if_changed(&from, &to)?;
+        assert_eq!(fs::read(&to)?, b"two");
+        Ok(fs::remove_dir_all(&folder)?)
+    }
+}

@@ -1,0 +1,114 @@
+//! Programs that come from the distribution. Only what is missing is installed, and only where
+//! there is an apt-get; elsewhere the user is told what to install.
+
+use std::{process::Command, sync::Once};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    exec::{self, say},
+    privilege, services,
+};
+
+/// A program, and the Debian package that has it.
+pub(crate) struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// What the demo runs.
+pub(crate) const DEMO: &[Tool] = &[
+    tool("ip", "iproute2"),
+    tool("curl", "curl"),
+    tool("vsftpd", "vsftpd"),
+];
+
+/// What the tests run.
+pub(crate) const TESTS: &[Tool] = &[
+    tool("ip", "iproute2"),
+    tool("curl", "curl"),
+    tool("vsftpd", "vsftpd"),
+    tool("bpftool", "bpftool"),
+    tool("iperf3", "iperf3"),
+    tool("nc.openbsd", "netcat-openbsd"),
+    tool("nginx", "nginx-light"),
+    tool("tcpdump", "tcpdump"),
+    tool("tshark", "tshark"),
+];
+
+/// Installs those of these programs that are missing.
+pub(crate) fn obtain(tools: &[Tool]) -> Result<()> {
+    let packages = missing(tools);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&packages)?;
+    let still_missing = missing(tools);
+    ensure!(
+        still_missing.is_empty(),
+        "the programs of these packages are still not to be found: {}",
+        still_missing.join(" ")
+    );
+    Ok(())
+}
+
+/// Installs these Debian packages, asking nothing, removing nothing and starting no service.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    say(format_args!("missing: {names}"));
+    ensure!(
+        exec::find("apt-get").is_some(),
+        "no apt-get here: install what Debian calls {names} with your package manager"
+    );
+    update_lists().with_context(|| {
+        format!("run as root `apt-get install --no-install-recommends {names}`")
+    })?;
+    let _held = services::hold(packages);
+    exec::run_aside(
+        apt_get()?
+            .args(["install", "-qq", "--yes", "--no-install-recommends"])
+            // Another package that conflicts is the user's choice: fail instead of replacing it.
+            .arg("--no-remove")
+            .args(packages),
+    )
+    .with_context(|| format!("install {names}"))
+}
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+fn missing(tools: &[Tool]) -> Vec<&'static str> {
+    tools
+        .iter()
+        .filter(|tool| exec::find(tool.program).is_none())
+        .map(|tool| tool.package)
+        .collect()
+}
+
+/// Fetches the package lists, once. A third-party source that does not answer makes this fail while
+/// the packages of the distribution can still be had, so installing shows whether it mattered.
+fn update_lists() -> Result<()> {
+    static ONCE: Once = Once::new();
+    let mut update = apt_get()?;
+    update.args(["update", "-qq"]);
+    ONCE.call_once(|| {
+        if let Err(error) = exec::run_aside(&mut update) {
+            say(format_args!(
+                "going on with the package lists as they are: {error:#}"
+            ));
+        }
+    });
+    Ok(())
+}
+
+/// apt-get as root, which asks nothing: questions of packages get their default answers. It waits
+/// for another package manager to finish, such as the automatic upgrades of a machine just booted.
+fn apt_get() -> Result<Command> {
+    let mut command = privilege::as_root("env", "installing packages")?;
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+        .args(["-o", "Dpkg::Use-Pty=0"]);
+    Ok(command)
+}

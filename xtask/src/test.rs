@@ -1,0 +1,115 @@
+//! Runs every test against what was just built.
+//!
+//! Tests that load programs or make network namespaces need root. Cargo itself never runs as root
+//! here unless we already are: only the finished test binaries do, so that no file under `target`
+//! ends up in root's hands.
+
+use std::{ffi::OsString, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    build,
+    exec::{self, say},
+    packages, privilege,
+    workspace::Workspace,
+};
+
+/// Builds everything, then runs every test.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    some(workspace, false, &[], &[])
+}
+
+/// Builds everything, then runs `cargo test` with these arguments. The command line comes apart at
+/// a `--` that leads it only: a later one is still among `args`.
+pub(crate) fn some(
+    workspace: &Workspace,
+    unprivileged: bool,
+    args: &[OsString],
+    harness: &[OsString],
+) -> Result<()> {
+    let synfin = build::all(workspace)?;
+    if let Err(error) = packages::obtain(packages::TESTS) {
+        say(format_args!("{error:#}"));
+        say("tests that use a missing program report themselves as not run");
+    }
+    let mut command = exec::cargo();
+    command.arg("test");
+    if !chooses_packages(args) {
+        command.arg("--workspace");
+    }
+    command
+        .args(args)
+        .env("SYNFIN_BIN", synfin)
+        .env("SYNFIN_BPF_OBJECT", workspace.bpf_object())
+        .current_dir(workspace.root());
+    if !harness.is_empty() {
+        command.arg("--").args(harness);
+    }
+    if !privilege::is_root() {
+        if !unprivileged && privilege::sudo_works() {
+            command.env(runner_variable()?, "sudo --preserve-env --");
+        } else {
+            say("tests that need root report themselves as not run");
+        }
+    }
+    exec::run(&mut command)
+}
+
+/// Whether the arguments say which packages to test; cargo's own come before the first `--`.
+fn chooses_packages(args: &[OsString]) -> bool {
+    args.iter()
+        .filter_map(|arg| arg.to_str())
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg.starts_with("--package") || arg.starts_with("-p"))
+}
+
+/// The variable that tells cargo which program starts the binaries it built for the host.
+fn runner_variable() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = exec::read(Command::new(rustc).arg("-vV")).context("ask rustc for its host")?;
+    let host = said
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .context("rustc does not name its host")?;
+    Ok(runner_variable_of(host))
+}
+
+fn runner_variable_of(host: &str) -> String {
+    let host = host.replace(['-', '.'], "_").to_uppercase();
+    format!("CARGO_TARGET_{host}_RUNNER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn without_a_choice_every_package_is_tested() {
+        assert!(!chooses_packages(&words("")));
+        assert!(!chooses_packages(&words("--profile release handshake")));
+    }
+
+    #[test]
+    fn a_chosen_package_is_tested_alone() {
+        assert!(chooses_packages(&words("-p synfin-tests --test live")));
+        assert!(chooses_packages(&words("--package=synfin")));
+    }
+
+    #[test]
+    fn a_flag_for_the_tests_themselves_chooses_no_package() {
+        assert!(!chooses_packages(&words("-- -p")));
+    }
+
+    #[test]
+    fn the_runner_is_named_after_the_host() {
+        assert_eq!(
+            runner_variable_of("x86_64-unknown-linux-gnu"),
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER"
+        );
+    }
+}

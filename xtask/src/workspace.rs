@@ -1,0 +1,61 @@
+//! Where things are in this checkout: sources that are read and files that are made.
+//!
+//! BPF artefacts always lie under `target` of the checkout, because the build script of the daemon
+//! looks for the object there; what the host's cargo builds follows `CARGO_TARGET_DIR`.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// The checkout that this command works on.
+pub(crate) struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The checkout that holds this package. `cargo run` names the package's folder at run time,
+    /// which stays true in a tree that was moved after it was built.
+    pub(crate) fn locate() -> Result<Self> {
+        let package = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = package
+            .parent()
+            .with_context(|| format!("{} has no parent folder", package.display()))?;
+        Ok(Self {
+            root: root.to_path_buf(),
+        })
+    }
+
+    /// The top folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The BPF object that the daemon embeds.
+    pub(crate) fn bpf_object(&self) -> PathBuf {
+        self.root.join("target/bpf/synfin.bpf.o")
+    }
+
+    /// Cargo's target directory for the BPF target. It is not the host's, so that the two builds
+    /// neither wait for each other's lock nor undo each other's work.
+    pub(crate) fn bpf_build(&self) -> PathBuf {
+        self.root.join("target/bpf-build")
+    }
+
+    /// Where tools that setup builds are installed: a root in the sense of `cargo install`.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.root.join("target/tools")
+    }
+
+    /// The finished daemon.
+    pub(crate) fn synfin(&self) -> PathBuf {
+        let target = match env::var_os("CARGO_TARGET_DIR") {
+            Some(elsewhere) => self.root.join(elsewhere),
+            None => self.root.join("target"),
+        };
+        target.join("release/synfin")
+    }
+}
