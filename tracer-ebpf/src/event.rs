@@ -135,6 +135,42 @@ pub struct Event {
     pub receiver: Side,
 }
 
+/// A side of which nothing is known.
+pub const NO_SIDE: Side = Side {
+    opened_ns: 0,
+    iss: 0,
+    fin_end: 0,
+    options: [0; MAX_OPTIONS],
+    options_len: 0,
+    known: 0,
+    syns: 0,
+    padding: [0; 5],
+};
+
+/// An event in which nothing is filled in yet: all zero.
+pub const NO_EVENT: Event = Event {
+    serial: 0,
+    time_ns: 0,
+    source: [0; 16],
+    destination: [0; 16],
+    source_port: 0,
+    destination_port: 0,
+    scope: 0,
+    seq: 0,
+    ack: 0,
+    len: 0,
+    interface: 0,
+    cpu: 0,
+    window: 0,
+    abi: 0,
+    why: 0,
+    flags: 0,
+    direction: 0,
+    padding: [0; 4],
+    sender: NO_SIDE,
+    receiver: NO_SIDE,
+};
+
 const _: () = assert!(size_of::<Side>() == 64);
 const _: () = assert!(size_of::<Event>() == 216);
 const _: () = assert!(offset_of!(Event, sender) == 88);

@@ -44,6 +44,8 @@ impl<'c, C: EbpfContext> Kernel<'c, C> {
 }
 
 impl<C: EbpfContext> Host for Kernel<'_, C> {
+    type Entry = &'static Flow;
+
     #[inline(always)]
     fn count(&self, index: usize) {
         let counter = self.counter(index);
@@ -67,14 +69,14 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &Key) -> Option<&Flow> {
+    fn flow(&self, key: &Key) -> Option<&'static Flow> {
         // SAFETY: the value is made of atomics; an entry that is reused while it is held mixes up
         // two connections' numbers at worst, which user space checks.
         unsafe { FLOWS.get(key) }.map(|shared| &shared.0)
     }
 
     #[inline(always)]
-    fn enter(&self, key: &Key) -> Option<&Flow> {
+    fn enter(&self, key: &Key) -> Option<&'static Flow> {
         if let Some(flow) = self.flow(key) {
             return Some(flow);
         }

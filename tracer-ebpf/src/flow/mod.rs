@@ -11,6 +11,7 @@ pub use entry::{Flow, Mark};
 pub use key::{Half, Key};
 
 use core::cell::Cell;
+use core::ops::Deref;
 
 use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Why};
@@ -24,6 +25,9 @@ pub const WATCH_SLOTS: usize = 1 << 16;
 
 /// What the place where the tracker runs lends it: a clock, counters, tables and a way out.
 pub trait Host {
+    /// How an entry of the table is held.
+    type Entry: Deref<Target = Flow>;
+
     /// Adds one to the counter at this place.
     fn count(&self, index: usize);
 
@@ -37,10 +41,10 @@ pub trait Host {
     fn filter(&self) -> &Filter;
 
     /// What is kept of a connection.
-    fn flow(&self, key: &Key) -> Option<&Flow>;
+    fn flow(&self, key: &Key) -> Option<Self::Entry>;
 
     /// What is kept of a connection, from now on if nothing was; `None` where there is no room.
-    fn enter(&self, key: &Key) -> Option<&Flow>;
+    fn enter(&self, key: &Key) -> Option<Self::Entry>;
 
     /// Sets a mark and tells whether it was not set before: only one CPU gets that answer.
     fn claim(&self, flow: &Flow, mark: Mark) -> bool;
@@ -141,6 +145,7 @@ fn follow<F: Octets + ?Sized, H: Host>(
         now_ns: host.now_ns(),
     };
     let flow = remembered(&seen.segment, &key, host);
+    let flow = flow.as_deref();
     let why = match flow {
         Some(flow) => observe(&seen, flow, host),
         None if located.flags.anomalous() => Why::ANOMALY,
@@ -178,7 +183,7 @@ impl<F: Octets + ?Sized> Seen<'_, F> {
 /// What is kept of the segment's connection. Only a SYN and a FIN are worth an entry: any other
 /// segment proves nothing without one.
 #[inline(always)]
-fn remembered<'h, H: Host>(segment: &Segment, key: &Key, host: &'h H) -> Option<&'h Flow> {
+fn remembered<H: Host>(segment: &Segment, key: &Key, host: &H) -> Option<H::Entry> {
     let flags = segment.flags;
     if flags.anomalous() || !(flags.syn() || flags.fin()) {
         return host.flow(key);

@@ -1,23 +1,12 @@
 //! Events for tests: a connection's segments in the words of a conversation.
 
-use synfin_ebpf::event::{ABI_VERSION, Event, Side};
-use synfin_ebpf::segment::{Address, Flags, MAX_OPTIONS};
+use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT};
+use synfin_ebpf::segment::{Address, Flags};
 
 /// The client's and the server's address.
 const ADDRESSES: [[u8; 4]; 2] = [[10, 1, 1, 2], [10, 1, 1, 1]];
 /// Their ports.
 const PORTS: [u16; 2] = [52144, 21];
-
-const NOTHING: Side = Side {
-    opened_ns: 0,
-    iss: 0,
-    fin_end: 0,
-    options: [0; MAX_OPTIONS],
-    options_len: 0,
-    known: 0,
-    syns: 0,
-    padding: [0; 5],
-};
 
 /// An event of the client, without flags and numbers.
 pub(crate) fn event() -> Event {
@@ -37,26 +26,15 @@ pub(crate) fn server() -> Event {
 fn from(sender: usize) -> Event {
     let receiver = 1 - sender;
     Event {
-        serial: 0,
-        time_ns: 0,
         source: Address::v4(ADDRESSES[sender]).octets(),
         destination: Address::v4(ADDRESSES[receiver]).octets(),
         source_port: PORTS[sender],
         destination_port: PORTS[receiver],
-        scope: 0,
-        seq: 0,
-        ack: 0,
-        len: 0,
         interface: 1,
-        cpu: 0,
         window: 64240,
         abi: ABI_VERSION,
-        why: 0,
-        flags: 0,
         direction: u8::from(sender == 1),
-        padding: [0; 4],
-        sender: NOTHING,
-        receiver: NOTHING,
+        ..NO_EVENT
     }
 }
 

@@ -263,7 +263,9 @@ impl Track {
             own.syns += u32::from(!new_form);
             if !with_ack {
                 self.backoff_ns.push(since_last);
-            } else if established && !new_form {
+            } else if new_form {
+                self.advance(from, Input::SendsSynAck, Some(Input::SynArrives));
+            } else if established {
                 self.note(Anomaly::SynAckRetransmitted);
             }
             return !new_form;

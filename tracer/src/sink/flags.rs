@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result};
 
 use synfin_ebpf::segment::Flags;
 
-const NAMES: [(Flags, &str); 8] = [
+static NAMES: [(Flags, &str); 8] = [
     (Flags::SYN, "SYN"),
     (Flags::FIN, "FIN"),
     (Flags::RST, "RST"),
@@ -18,9 +18,9 @@ const NAMES: [(Flags, &str); 8] = [
 /// The names of those that are set.
 pub(super) fn names(flags: Flags) -> impl Iterator<Item = &'static str> {
     NAMES
-        .into_iter()
-        .filter(move |&(flag, _)| flags.any(flag))
-        .map(|(_, name)| name)
+        .iter()
+        .filter(move |&&(flag, _)| flags.any(flag))
+        .map(|&(_, name)| name)
 }
 
 /// Flags as people read them: `SYN,ACK`, or initials where a scan has set more of them than there is

@@ -2,6 +2,8 @@
 
 mod clock;
 mod ring;
+mod tracker;
 
 pub use clock::Clock;
 pub use ring::Ring;
+pub use tracker::Tracker;

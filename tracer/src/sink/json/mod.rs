@@ -176,18 +176,9 @@ impl Writer<'_> {
         if step.flags.0 == 0 {
             self.raw("-");
         }
-        match step.flags.0 {
-            0x02 => self.raw("SYN"),
-            0x12 => self.raw("SYN,ACK"),
-            0x10 => self.raw("ACK"),
-            0x11 => self.raw("FIN,ACK"),
-            0x18 => self.raw("PSH,ACK"),
-            _ => {
         for (index, name) in names(step.flags).enumerate() {
             self.comma(index);
             self.raw(name);
-        }
-            }
         }
         self.raw(r#"","seq":"#);
         self.number(step.seq.0);
@@ -333,7 +324,7 @@ mod tests {
     #[test]
     #[ignore = "a measurement: cargo test --release -- --ignored --nocapture"]
     fn four_hundred_thousand_records_a_second() {
-        let (connection, records) = (ftp(), 20_000_u32);
+        let (connection, records) = (ftp(), 2_000_000_u32);
         let (mut json, mut out) = (Json::default(), Vec::new());
         let (mut octets, begin) = (0, Instant::now());
         for _ in 0..records {
