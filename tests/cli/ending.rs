@@ -57,7 +57,7 @@ fn what_is_open_is_told_after(signal: Signal) -> Result<()> {
     ];
     assert_eq!(told, expected);
     // One frame each of SYN, SYN-ACK, ACK, data, ACK; a SYN; and nine of the whole connection.
-    assert_eq!(daemon::count(&output, "segments"), Some(5 + 1 + 9));
+    assert_eq!(daemon::count(&output, daemon::SEGMENTS), Some(5 + 1 + 9));
     Ok(())
 }
 

@@ -99,7 +99,7 @@ fn ingress_alone_is_asymmetric_and_invents_nothing() -> Result<()> {
                 connection.open.outcome, "no_reply",
                 "{mode}: the client goes on"
             );
-            assert_eq!(daemon::count(&output, "segments"), Some(5), "{mode}");
+            assert_eq!(daemon::count(&output, daemon::SEGMENTS), Some(5), "{mode}");
         }
     }
     Ok(())

@@ -25,9 +25,9 @@ pub type Loaded = (&'static str, u64);
 pub fn loaded() -> Result<BTreeSet<Loaded>> {
     let mut all = BTreeSet::new();
     for kind in KINDS {
-        let list = succeed(Command::new("bpftool").args(["-j", kind, "show"]))?;
-        let list: Vec<Value> = serde_json::from_str(&list).context("read a list of bpftool")?;
-        let numbers = list.iter().filter_map(|entry| entry.get("id")?.as_u64());
+        let numbers = list(kind)?
+            .into_iter()
+            .filter_map(|entry| entry.get("id")?.as_u64());
         all.extend(numbers.map(|number| (kind, number)));
     }
     Ok(all)
@@ -58,24 +58,26 @@ pub fn held_by(pid: u32) -> Result<BTreeSet<Loaded>> {
     Ok(held)
 }
 
-/// Waits until nothing is loaded any more that came since `before` and that no process holds. The
-/// kernel frees a little after the last descriptor is closed, and others load and unload meanwhile.
+/// Waits until nothing is loaded any more of what a process held, and no program of synfin's that
+/// came since `before` and that no process holds. The kernel frees a little after the last
+/// descriptor is closed, and others load and unload meanwhile.
 ///
 /// # Errors
 /// Where something stays; it is named.
 pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>) -> Result<()> {
-    let look = || -> Result<BTreeSet<Loaded>> {
-        let now = loaded()?;
-        let others = held_by_anyone();
-        let orphans = now
-            .difference(before)
-            .filter(|thing| !others.contains(thing));
-        Ok(now.intersection(was_held).chain(orphans).copied().collect())
-    };
+    let mut left = BTreeSet::new();
     let outcome = wait::until("the kernel to free everything", || {
-        Ok(look()?.is_empty().then_some(()))
+        left = loaded()?.intersection(was_held).copied().collect();
+        let programs = programs_of_synfin()?;
+        let others = held_by_anyone();
+        left.extend(
+            programs
+                .difference(before)
+                .filter(|one| !others.contains(one)),
+        );
+        Ok(left.is_empty().then_some(()))
     });
-    outcome.with_context(|| format!("left: {:?}", look()))
+    outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))
 }
 
 /// That an interface carries neither XDP programs nor filters.
@@ -115,6 +117,19 @@ pub fn ensure_bare(namespace: &Namespace, interface: &str) -> Result<()> {
         "{interface} still has programs: {net}"
     );
     Ok(())
+}
+
+fn programs_of_synfin() -> Result<BTreeSet<Loaded>> {
+    let programs = list("prog")?.into_iter().filter_map(|entry| {
+        let ours = entry.get("name")?.as_str()?.starts_with("synfin");
+        ours.then(|| Some(("prog", entry.get("id")?.as_u64()?)))?
+    });
+    Ok(programs.collect())
+}
+
+fn list(kind: &str) -> Result<Vec<Value>> {
+    let list = succeed(Command::new("bpftool").args(["-j", kind, "show"]))?;
+    serde_json::from_str(&list).context("read a list of bpftool")
 }
 
 fn held_by_anyone() -> BTreeSet<Loaded> {

@@ -15,6 +15,9 @@ use crate::requirement;
 /// How the line begins that says that an interface is traced.
 const TRACING: &str = "synfin: tracing";
 
+/// The summary's name for the segments that the programs saw.
+pub const SEGMENTS: &str = "TCP segments";
+
 /// Modes of attaching that every promise holds in.
 pub const MODES: [&str; 2] = ["native", "tcx"];
 
@@ -225,14 +228,14 @@ mod tests {
 
     #[test]
     fn a_count_of_the_summary_is_found_by_its_name() {
-        let summary = "synfin: 23 connections\n  events     12 segments · 8 events\n  \
+        let summary = "synfin: 23 connections\n  events     12 TCP segments · 8 events\n  \
                        rejects    3 bad_ip_length · 1 later_fragment\n";
         let output = Output {
             status: ExitStatus::default(),
             stdout: String::new(),
             stderr: summary.to_owned(),
         };
-        assert_eq!(count(&output, "segments"), Some(12));
+        assert_eq!(count(&output, SEGMENTS), Some(12));
         assert_eq!(count(&output, "events"), Some(8));
         assert_eq!(count(&output, "later_fragment"), Some(1));
         assert_eq!(count(&output, "tiny_fragment"), None);

@@ -6,7 +6,7 @@ thread_local! {
     static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-const MOST_OCTETS: usize = 8_000;
+const MOST_OCTETS: usize = 4_000;
 
 /// Keeps a note for the case that the test of this thread fails.
 pub fn note(what: &str, text: &str) {

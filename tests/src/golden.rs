@@ -53,9 +53,16 @@ pub fn compare(name: &str, text: &str) -> Result<()> {
 /// A time in a column keeps the column's width, whatever its own width is.
 #[must_use]
 pub fn without_times(text: &str) -> String {
-    text.lines()
-        .map(|line| without_times_of(line) + "\n")
-        .collect()
+    let lines = text.lines().map(|line| {
+        let line = without_times_of(line);
+        if !line.contains(DURATION) {
+            return line + "\n";
+        }
+        // What stands beside a text of any width may be moved by it.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.join(" ") + "\n"
+    });
+    lines.collect()
 }
 
 fn without_times_of(line: &str) -> String {

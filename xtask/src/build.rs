@@ -21,9 +21,6 @@ const TARGET: &str = if cfg!(target_endian = "big") {
     "bpfel-unknown-none"
 };
 
-/// The first LLVM that can be told that the kernel's JIT reads words at any address.
-const FIRST_WITH_WIDE_LOADS: u32 = 22;
-
 /// Builds the BPF object, and returns where it is.
 pub(crate) fn ebpf(workspace: &Workspace) -> Result<PathBuf> {
     let tools = setup::ebpf(workspace)?;
@@ -62,25 +59,25 @@ pub(crate) fn ebpf_cargo(workspace: &Workspace, tools: &Ebpf, verb: &str) -> Res
         .arg(workspace.bpf_build())
         // Building `core` is unstable; the compiler may be a stable one.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(tools))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(&tools.linker))
         .current_dir(workspace.root());
     Ok(command)
 }
 
 /// The flags, apart by the separator that allows spaces in the path of the linker.
-fn rustflags(tools: &Ebpf) -> String {
-    let mut flags = vec![
+///
+/// Deliberately absent: the target feature `allows-misaligned-mem-access`. With it LLVM also
+/// misaligns what it keeps on the stack, which the verifier refuses.
+fn rustflags(linker: &Path) -> String {
+    [
         // BTF is made from debugging information.
-        "-Cdebuginfo=2".to_owned(),
-        "-Clink-arg=--btf".to_owned(),
+        "-Cdebuginfo=2",
+        "-Clink-arg=--btf",
         // Atomic fetch-or and compare-exchange are instructions of the third version.
-        "-Ctarget-cpu=v3".to_owned(),
-        format!("-Clinker={}", tools.linker.display()),
-    ];
-    if tools.toolchain.llvm >= FIRST_WITH_WIDE_LOADS {
-        flags.push("-Ctarget-feature=+allows-misaligned-mem-access".to_owned());
-    }
-    flags.join("\u{1f}")
+        "-Ctarget-cpu=v3",
+        &format!("-Clinker={}", linker.display()),
+    ]
+    .join("\u{1f}")
 }
 
 /// Leaves an equal file alone: a new time stamp would make cargo build the daemon again.
@@ -98,35 +95,15 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toolchain::Toolchain;
-
-    fn tools(llvm: u32) -> Ebpf {
-        Ebpf {
-            toolchain: Toolchain {
-                bin: "/usr/bin".into(),
-                rustup: None,
-                release: (1, 96),
-                llvm,
-                sources: true,
-            },
-            linker: "/a folder/bpf-linker".into(),
-        }
-    }
 
     #[test]
     fn a_space_in_the_path_of_the_linker_does_not_end_the_flag() {
-        let flags = rustflags(&tools(22));
+        let flags = rustflags(Path::new("/a folder/bpf-linker"));
         assert!(
             flags
                 .split('\u{1f}')
                 .any(|flag| flag == "-Clinker=/a folder/bpf-linker")
         );
-    }
-
-    #[test]
-    fn wide_loads_are_asked_of_an_llvm_that_knows_them_only() {
-        assert!(rustflags(&tools(22)).contains("allows-misaligned-mem-access"));
-        assert!(!rustflags(&tools(21)).contains("allows-misaligned-mem-access"));
     }
 
     #[test]

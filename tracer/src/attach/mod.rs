@@ -104,13 +104,13 @@ impl Programs {
         Ok(())
     }
 
-    /// The XDP program.
+    /// An XDP program.
     ///
     /// # Errors
-    /// Where the object has none.
-    pub fn xdp(&mut self) -> Result<&mut Xdp, AttachError> {
-        let program = self.ebpf.program_mut(Self::XDP);
-        Ok(program.ok_or(AttachError::Missing(Self::XDP))?.try_into()?)
+    /// Where the object has none of that name.
+    pub fn xdp(&mut self, name: &'static str) -> Result<&mut Xdp, AttachError> {
+        let program = self.ebpf.program_mut(name);
+        Ok(program.ok_or(AttachError::Missing(name))?.try_into()?)
     }
 
     /// A TC program.

@@ -45,7 +45,7 @@ fn syn_of(role: Role, numbers: &Numbers) -> Cow<'static, str> {
 }
 
 fn contradiction(step: &Step, check: Check, numbers: &Numbers) -> String {
-    // An acknowledgment is a number of the peer's, the number of a RST one of its sender's.
+    // What is acknowledged is a number of the peer's, what is sent one of its sender's.
     let (space, claim) = match check.proof {
         Proof::AcknowledgesSyn | Proof::AcknowledgesFin => {
             let claim = match numbers.ack(step) {
@@ -54,7 +54,17 @@ fn contradiction(step: &Step, check: Check, numbers: &Numbers) -> String {
             };
             (step.from.peer(), claim)
         }
-        Proof::ResetAcceptable => (step.from, "not acceptable".to_owned()),
+        Proof::ResetAcceptable => {
+            // In SYN-SENT a RST is taken by what it acknowledges, later by its own number.
+            let syn = numbers.initial(step.from.peer()).map(|iss| iss.add(1));
+            let answers_syn = step.ack.is_some() && check.expected == syn;
+            let space = if answers_syn {
+                step.from.peer()
+            } else {
+                step.from
+            };
+            (space, "not acceptable".to_owned())
+        }
         Proof::Retransmission => (step.from, "not what was sent before".to_owned()),
     };
     let expected = check
@@ -112,6 +122,11 @@ mod tests {
                 Proof::AcknowledgesFin,
                 X.add(28),
                 "✗ acknowledges X+27, expected X+28 = 2452765158",
+            ),
+            (
+                Proof::ResetAcceptable,
+                X.add(1),
+                "✗ not acceptable, expected X+1 = 2452765131",
             ),
             (
                 Proof::ResetAcceptable,

@@ -94,10 +94,12 @@ impl Numbers {
     /// The numbers of a step that say something, as `seq=Y ack=X+1`.
     pub(super) fn label(&self, step: &Step) -> Label {
         // The sequence number of a pure ACK is the one that everybody expects.
-        let pure_ack = step.ack.is_some() && step.len == 0 && !step.flags.significant();
+        // So is the acknowledgment of data, unless it proves something.
+        let plain = step.ack.is_some() && !step.flags.significant();
+        let (pure_ack, data) = (plain && step.len == 0, plain && step.len > 0);
         Label {
             seq: (!pure_ack).then(|| self.seq(step)),
-            ack: self.ack(step),
+            ack: self.ack(step).filter(|_| !data || step.check.is_some()),
             len: step.len,
         }
     }
@@ -188,9 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn data_shows_its_length() {
+    fn data_shows_its_length_and_what_it_proves() {
         let data = step(Role::Client, Flags::PSH.with(Flags::ACK), X.add(1)).ack(Y.add(1));
-        assert_eq!(label(&Step { len: 14, ..data }), "seq=X+1 ack=Y+1 len=14");
+        let data = data.len(14);
+        assert_eq!(label(&data), "seq=X+1 len=14");
+        let proving = data.holds(Proof::AcknowledgesSyn);
+        assert_eq!(label(&proving), "seq=X+1 ack=Y+1 len=14");
     }
 
     #[test]

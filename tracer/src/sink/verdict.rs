@@ -36,9 +36,12 @@ pub(super) fn verdict(connection: &Connection) -> Vec<Clause> {
     let mut clauses = Vec::with_capacity(6);
     opened(connection, &mut clauses);
     closed(connection, &mut clauses);
-    let lived = match connection.open.outcome {
-        OpenOutcome::Established => Some("lived"),
-        OpenOutcome::Unobserved => Some("seen for"),
+    let lived = match (connection.open.outcome, connection.close.kind) {
+        (OpenOutcome::Established | OpenOutcome::Unobserved, CloseKind::None) => {
+            Some("last segment after")
+        }
+        (OpenOutcome::Established, _) => Some("lived"),
+        (OpenOutcome::Unobserved, _) => Some("seen for"),
         _ => None,
     };
     if let Some(lived) = lived.filter(|_| connection.duration_ns > 0) {
@@ -122,7 +125,12 @@ fn no_reply(connection: &Connection) -> String {
         Lasting(connection.duration_ns)
     );
     if !open.backoff_ns.is_empty() {
-        text.push_str(" (retries after ");
+        let retries = if open.backoff_ns.len() == 1 {
+            "retry"
+        } else {
+            "retries"
+        };
+        text.push_str(&format!(" ({retries} after "));
         for (index, &ns) in open.backoff_ns.iter().take(BACKOFFS).enumerate() {
             let comma = if index > 0 { ", " } else { "" };
             // A string takes what is written to it.
@@ -197,22 +205,22 @@ fn situation(close: &Close) -> String {
 /// What it carried each way; of one that never opened only where it carried something.
 fn carried(connection: &Connection, opened: bool) -> Option<Clause> {
     let (up, down) = (connection.client.bytes, connection.server.bytes);
-    let told = |bytes: Option<Bytes>| bytes.is_some_and(|bytes| opened || bytes.count > 0);
+    let told = |bytes: Option<Bytes>| match bytes {
+        Some(bytes) if bytes.count == 0 => opened && bytes.basis != BytesBasis::Acknowledged,
+        bytes => bytes.is_some(),
+    };
     (told(up) || told(down)).then(|| {
         let text = format!("↑ {} ↓ {}", amount(up), amount(down));
         Clause::new(Tone::Plain, text)
     })
 }
 
-/// A count of octets: `26 B`, `≥ 26 B` where it is a lower bound, `?` where it is not known.
+/// A count of octets: `26 B`, `≥ 26 B` where it is a lower bound, `?` where nothing is known.
 pub(super) fn amount(bytes: Option<Bytes>) -> String {
-    match bytes {
-        Some(Bytes {
-            count,
-            basis: BytesBasis::Acknowledged,
-        }) => format!("≥ {}", Octets(count)),
-        Some(Bytes { count, .. }) => Octets(count).to_string(),
-        None => "?".to_owned(),
+    match bytes.map(|Bytes { count, basis }| (count, basis)) {
+        None | Some((0, BytesBasis::Acknowledged)) => "?".to_owned(),
+        Some((count, BytesBasis::Acknowledged)) => format!("≥ {}", Octets(count)),
+        Some((count, _)) => Octets(count).to_string(),
     }
 }
 
@@ -281,8 +289,16 @@ mod tests {
             basis: BytesBasis::Acknowledged,
         });
         assert!(said(&connection).ends_with("↑ ? ↓ ≥ 94 B"));
-        connection.server.bytes = None;
-        assert!(said(&connection).ends_with("lived 1.93 s"));
+        for bytes in [
+            None,
+            connection
+                .server
+                .bytes
+                .map(|bytes| Bytes { count: 0, ..bytes }),
+        ] {
+            connection.server.bytes = bytes;
+            assert!(said(&connection).ends_with("lived 1.93 s"));
+        }
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! One set of loaded programs and one tracker in user space, given the same frames.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::programs::{TestRun as _, TestRunOptions};
+use synfin::attach::{CpuCounters, LoadOptions, Programs};
+use synfin::source::Tracker;
+use synfin_ebpf::counters::COUNTERS;
+use synfin_ebpf::event::{Direction, Event, NO_EVENT};
+use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::Vantage;
+use synfin_ebpf::segment::Scope;
+use synfin_tests::requirement;
+
+/// What XDP answers to let a frame pass.
+const XDP_PASS: u32 = 2;
+/// The shortest frame of BPF_PROG_TEST_RUN.
+const ETHERNET_LEN: usize = 14;
+/// What TC answers to let the next program decide: −1.
+const TCX_NEXT: u32 = u32::MAX;
+
+/// The programs that look at frames, and those that take over from them.
+pub(crate) const PROGRAMS: [&str; 6] = [
+    "synfin_xdp",
+    "synfin_ingress",
+    "synfin_egress",
+    "synfin_xdp_far",
+    "synfin_ingress_far",
+    "synfin_egress_far",
+];
+
+/// The programs and the tracker.
+pub(crate) struct Both {
+    programs: Programs,
+    ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, CpuCounters>,
+    tracker: Tracker,
+}
+
+/// What one frame came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Came {
+    pub(crate) events: Vec<Event>,
+    /// By how much each counter grew.
+    pub(crate) counted: Vec<u64>,
+}
+
+impl Both {
+    pub(crate) fn load() -> Result<Self> {
+        Self::load_with(1 << 20, Filter::default())
+    }
+
+    pub(crate) fn load_with(ring_size: u32, filter: Filter) -> Result<Self> {
+        let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
+        let options = LoadOptions {
+            ring_size,
+            table_size: 4096,
+            filter,
+        };
+        let mut programs = Programs::load_object(&object, &options)?;
+        Ok(Self {
+            ring: programs.take_events()?,
+            counters: programs.take_counters()?,
+            tracker: Tracker::new(filter),
+            programs,
+        })
+    }
+
+    /// Whether BPF_PROG_TEST_RUN takes the frame for this program: for TC it insists on a whole IP
+    /// header behind an IP EtherType.
+    pub(crate) fn takes(program: &str, frame: &[u8]) -> bool {
+        let ether_type = frame.get(12..14);
+        let ip_header = match ether_type {
+            Some([0x08, 0x00]) => 20,
+            Some([0x86, 0xdd]) => 40,
+            _ => 0,
+        };
+        frame.len() >= ETHERNET_LEN + if is_xdp(program) { 0 } else { ip_header }
+    }
+
+    /// Feeds a frame to a program and to the tracker; what each made of it.
+    pub(crate) fn feed(&mut self, program: &'static str, frame: &[u8]) -> Result<[Came; 2]> {
+        let before = self.kernel_counters()?;
+        self.run(program, frame)?;
+        let events = self.drain()?;
+        let after = self.kernel_counters()?;
+        let kernel = Came {
+            events,
+            counted: grown(&before, &after),
+        };
+        Ok([kernel, self.track(program, frame)])
+    }
+
+    /// Feeds a frame to a program, and holds the program to letting it pass unchanged.
+    pub(crate) fn run(&mut self, program: &'static str, frame: &[u8]) -> Result<()> {
+        let mut out = vec![0; frame.len()];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..TestRunOptions::new()
+        };
+        let (pass, result) = if is_xdp(program) {
+            (XDP_PASS, self.programs.xdp(program)?.test_run(options))
+        } else {
+            (
+                TCX_NEXT,
+                self.programs.classifier(program)?.test_run(options),
+            )
+        };
+        let result = result.with_context(|| format!("run {program} on {} octets", frame.len()))?;
+        ensure!(
+            result.return_value == pass,
+            "{program} said {}",
+            result.return_value
+        );
+        ensure!(out == frame, "{program} changed the frame");
+        Ok(())
+    }
+
+    /// The events in the ring; what differs from run to run is zero in them.
+    pub(crate) fn drain(&mut self) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        while let Some(record) = self.ring.next() {
+            events.push(timeless(Event::decode(&record)?));
+        }
+        Ok(events)
+    }
+
+    /// The ring's events as they are.
+    pub(crate) fn drain_raw(&mut self) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        while let Some(record) = self.ring.next() {
+            events.push(Event::decode(&record)?);
+        }
+        Ok(events)
+    }
+
+    /// The counters of all CPUs, and the number of events that they made.
+    pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
+        let mut sum = [0; COUNTERS + 1];
+        for cpu in self.counters.get(&0, 0)?.iter() {
+            for (total, counter) in sum.iter_mut().zip(cpu) {
+                *total += counter;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn track(&mut self, program: &str, frame: &[u8]) -> Came {
+        let direction = if program.starts_with("synfin_egress") {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        };
+        let vantage = Vantage {
+            interface: 0,
+            direction,
+            scope: Scope::default(),
+        };
+        let before = self.tracker.counters();
+        self.tracker.take(frame, &vantage, 1);
+        let events = std::iter::from_fn(|| self.tracker.next_event()).map(timeless);
+        let events = events.collect();
+        Came {
+            events,
+            counted: grown(&before, &self.tracker.counters()),
+        }
+    }
+}
+
+fn is_xdp(program: &str) -> bool {
+    program.starts_with("synfin_xdp")
+}
+
+/// Without what differs from run to run: times, serial numbers, CPU and interface.
+fn timeless(mut event: Event) -> Event {
+    event.time_ns = NO_EVENT.time_ns;
+    event.serial = NO_EVENT.serial;
+    event.cpu = NO_EVENT.cpu;
+    event.interface = NO_EVENT.interface;
+    event.sender.opened_ns = u64::from(event.sender.opened_ns > 0);
+    event.receiver.opened_ns = u64::from(event.receiver.opened_ns > 0);
+    event
+}
+
+fn grown(before: &[u64], after: &[u64]) -> Vec<u64> {
+    let pairs = before.iter().zip(after).take(COUNTERS);
+    pairs.map(|(before, after)| after - before).collect()
+}

@@ -1,0 +1,155 @@
+//! Every frame that is not analysed is counted by its reason.
+
+use anyhow::{Result, ensure};
+use synfin_ebpf::counters::Counter;
+use synfin_ebpf::wire::Reject;
+use synfin_tests::cases;
+use synfin_tests::frames::{Extension, Frame, VLAN, patch};
+use synfin_tests::requirement::Requirement::{BpfObject, Root};
+use synfin_tests::suite::Case;
+
+use crate::both::{Both, PROGRAMS};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![[Root, BpfObject];
+        every_reject_has_its_counter,
+        what_is_not_tcp_is_counted_as_that,
+        a_full_ring_loses_a_counted_number_of_events,
+    ]
+}
+
+fn v4() -> Frame {
+    let address = |text: &str| text.parse().expect("an address");
+    Frame::new(address("10.0.0.1:1000"), address("10.0.0.2:80"))
+}
+
+fn v6() -> Frame {
+    let address = |text: &str| text.parse().expect("an address");
+    Frame::new(address("[fd00::1]:1000"), address("[fd00::2]:80"))
+}
+
+/// A frame for each reject.
+fn rejected() -> Vec<(Reject, Vec<u8>)> {
+    let cut = |frame: Frame, len: usize| frame.octets()[..len].to_vec();
+    let patched = |frame: Frame, offset: usize, octet: u8| {
+        let mut octets = frame.octets();
+        patch(&mut octets, offset, &[octet]);
+        octets
+    };
+    let tagged = v4().tagged(VLAN, 1).tagged(VLAN, 2);
+    let options = [Extension::Destination(0); 7];
+    let (ip4, ip6, tcp) = (v4().network(), v6().network(), v4().transport());
+    vec![
+        (Reject::TruncatedLink, cut(tagged.clone(), 17)),
+        (Reject::TooManyVlanTags, tagged.tagged(VLAN, 3).octets()),
+        (Reject::TruncatedNetwork, cut(v4(), ip4 + 9)),
+        (Reject::TruncatedNetwork, cut(v6(), ip6 + 7)),
+        (Reject::BadIpVersion, patched(v4(), ip4, 0x65)),
+        (Reject::BadIpVersion, patched(v6(), ip6, 0x40)),
+        (Reject::BadIpHeaderLength, patched(v4(), ip4, 0x44)),
+        (Reject::BadIpLength, patched(v4(), ip4 + 2, 0xff)),
+        (Reject::BadIpLength, patched(v4(), ip4 + 3, 19)),
+        (Reject::BadIpLength, patched(v6(), ip6 + 4, 0xff)),
+        (
+            Reject::TooManyExtensions,
+            v6().extensions(&options).octets(),
+        ),
+        (Reject::LaterFragment, v4().fragment(1480, true).octets()),
+        (
+            Reject::LaterFragment,
+            v6().extensions(&[Extension::Fragment(1480, true)]).octets(),
+        ),
+        (Reject::TinyFragment, {
+            let mut octets = v4().fragment(0, true).octets();
+            patch(&mut octets, ip4 + 2, &[0, 20 + 8]);
+            octets
+        }),
+        (Reject::TruncatedTransport, patched(v4(), ip4 + 3, 20 + 19)),
+        (Reject::BadDataOffset, patched(v4(), tcp + 12, 0x40)),
+        (Reject::BadDataOffset, patched(v4(), tcp + 12, 0xf0)),
+    ]
+}
+
+fn every_reject_has_its_counter() -> Result<()> {
+    let frames = rejected();
+    for reject in Reject::ALL {
+        ensure!(
+            frames.iter().any(|(of, _)| *of == reject),
+            "no frame for {reject:?}"
+        );
+    }
+    let mut both = Both::load()?;
+    for program in PROGRAMS {
+        for (reject, frame) in frames.iter().filter(|(_, frame)| Both::takes(program, frame)) {
+            let [kernel, user] = both.feed(program, frame)?;
+            ensure!(
+                kernel == user,
+                "{program}, {reject:?}: {kernel:?} is not {user:?}"
+            );
+            ensure!(
+                kernel.counted[reject.index()] == 1,
+                "{program}: {reject:?} not counted"
+            );
+            ensure!(
+                kernel.counted[Counter::Frames.index()] == 1,
+                "{program}: {kernel:?}"
+            );
+            ensure!(
+                kernel.counted.iter().sum::<u64>() == 2,
+                "{program}: {kernel:?}"
+            );
+            ensure!(kernel.events.is_empty(), "{program}: {kernel:?}");
+        }
+    }
+    Ok(())
+}
+
+fn what_is_not_tcp_is_counted_as_that() -> Result<()> {
+    let mut arp = vec![0xff; 42];
+    patch(&mut arp, 12, &[0x08, 0x06]);
+    let mut udp = v4().octets();
+    patch(&mut udp, v4().network() + 9, &[17]);
+    let mut icmp = v6().octets();
+    patch(&mut icmp, v6().network() + 6, &[58]);
+    let mut both = Both::load()?;
+    for frame in [arp, udp, icmp] {
+        for program in PROGRAMS {
+            let [kernel, user] = both.feed(program, &frame)?;
+            ensure!(kernel == user, "{program}: {kernel:?} is not {user:?}");
+            ensure!(
+                kernel.counted[Counter::NotTcp.index()] == 1,
+                "{program}: {kernel:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn a_full_ring_loses_a_counted_number_of_events() -> Result<()> {
+    const SYNS: u64 = 1000;
+    let mut both = Both::load_with(64 << 10, synfin_ebpf::filter::Filter::default())?;
+    for number in 0..SYNS {
+        let port = 1024 + u16::try_from(number)?;
+        let source = format!("10.0.0.1:{port}").parse()?;
+        let syn =
+            Frame::new(source, "10.0.0.2:80".parse()?).flags(synfin_ebpf::segment::Flags::SYN);
+        both.run("synfin_ingress", &syn.octets())?;
+    }
+    let counted = both.kernel_counters()?;
+    let events = both.drain_raw()?;
+    let given = counted[Counter::Events.index()];
+    let lost = counted[Counter::RingFull.index()];
+    ensure!(
+        given == events.len() as u64,
+        "{given} counted, {} found",
+        events.len()
+    );
+    ensure!(
+        lost > 0 && given + lost == SYNS,
+        "{given} given and {lost} lost of {SYNS}"
+    );
+    // The serial numbers know of the lost ones, too.
+    let made = counted[synfin_ebpf::counters::COUNTERS];
+    ensure!(made == SYNS, "{made} numbered");
+    Ok(())
+}

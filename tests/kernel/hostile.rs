@@ -1,0 +1,106 @@
+//! Frames that nobody should send: no verdict but to let them pass, nothing that user space does not
+//! see alike, and every frame counted once.
+
+use anyhow::{Result, ensure};
+use synfin_ebpf::counters::Counter;
+use synfin_tests::cases;
+use synfin_tests::conversation::{Conversation, Sender};
+use synfin_tests::frames::{Extension, SERVICE_VLAN, VLAN};
+use synfin_tests::requirement::Requirement::{BpfObject, Root};
+use synfin_tests::suite::Case;
+
+use crate::both::{Both, Came, PROGRAMS};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![[Root, BpfObject];
+        every_truncation_is_seen_alike_and_counted_once,
+        mutated_frames_are_seen_alike_and_counted_once,
+    ]
+}
+
+/// The shortest frame that BPF_PROG_TEST_RUN takes: an Ethernet header.
+const SHORTEST: usize = 14;
+
+fn samples() -> Result<Vec<Vec<u8>>> {
+    let talk = |client: &str, server: &str| -> Result<Conversation> {
+        let ends = ((client.parse()?, 1), (server.parse()?, u32::MAX));
+        let talk = Conversation::between(ends.0, ends.1).open();
+        Ok(talk.data(Sender::Client, 40).close(Sender::Client))
+    };
+    let v4 = talk("10.1.1.2:52144", "10.1.1.1:21")?;
+    let v6 = talk("[fd00::2]:52144", "[fd00::1]:21")?;
+    let conversations = [
+        v4.clone()
+            .around(|frame| frame.tagged(VLAN, 1).ip_options(&[1; 8])),
+        v6.clone().around(|frame| {
+            let frame = frame.tagged(SERVICE_VLAN, 1).tagged(VLAN, 2);
+            frame.extensions(&[Extension::HopByHop(0), Extension::Fragment(0, false)])
+        }),
+        v4,
+        v6,
+    ];
+    let frames = conversations.iter().flat_map(Conversation::frames);
+    Ok(frames.map(|(_, frame)| frame.octets()).collect())
+}
+
+/// One frame, one outcome.
+fn counted_once(came: &Came) -> bool {
+    let outcome = |index: usize| {
+        index == Counter::NotTcp.index()
+            || index == Counter::Segments.index()
+            || index >= Counter::FirstReject.index()
+    };
+    let outcomes = came
+        .counted
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| outcome(*index));
+    came.counted[Counter::Frames.index()] == 1 && outcomes.map(|(_, count)| count).sum::<u64>() == 1
+}
+
+fn hold(both: &mut Both, program: &'static str, frame: &[u8]) -> Result<()> {
+    if !Both::takes(program, frame) {
+        return Ok(());
+    }
+    let [kernel, user] = both.feed(program, frame)?;
+    ensure!(
+        kernel == user,
+        "{program} on {frame:02x?}: {kernel:#?} is not {user:#?}"
+    );
+    ensure!(
+        counted_once(&kernel),
+        "{program} on {frame:02x?}: {kernel:?}"
+    );
+    Ok(())
+}
+
+fn every_truncation_is_seen_alike_and_counted_once() -> Result<()> {
+    let mut both = Both::load()?;
+    for frame in samples()? {
+        for len in SHORTEST..=frame.len() {
+            for program in PROGRAMS {
+                hold(&mut both, program, &frame[..len])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mutated_frames_are_seen_alike_and_counted_once() -> Result<()> {
+    const FRAMES: usize = 30_000;
+    let samples = samples()?;
+    let mut random = fastrand::Rng::with_seed(9293);
+    let mut both = Both::load()?;
+    for number in 0..FRAMES {
+        let mut frame = samples[random.usize(..samples.len())].clone();
+        if number % 4 == 0 {
+            frame.truncate(random.usize(SHORTEST..=frame.len()));
+        }
+        for _ in 0..random.usize(1..=6) {
+            let place = random.usize(12..frame.len().max(13)).min(frame.len() - 1);
+            frame[place] = random.u8(..);
+        }
+        hold(&mut both, PROGRAMS[number % PROGRAMS.len()], &frame)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The loaded programs, fed with frames by BPF_PROG_TEST_RUN, beside the same tracker in user space.
+
+mod both;
+mod counted;
+mod hostile;
+mod parity;
+mod selection;
+
+use std::process::ExitCode;
+
+use synfin_tests::suite;
+
+fn main() -> ExitCode {
+    let cases = [
+        counted::cases(),
+        hostile::cases(),
+        parity::cases(),
+        selection::cases(),
+    ];
+    suite::run(cases.concat())
+}

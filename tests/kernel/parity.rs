@@ -1,0 +1,177 @@
+//! The same frames give the same events in the kernel and in user space, field by field.
+
+use anyhow::{Result, ensure};
+use synfin_ebpf::event::Why;
+use synfin_tests::cases;
+use synfin_tests::conversation::{Conversation, Sender};
+use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN};
+use synfin_tests::requirement::Requirement::{BpfObject, Root};
+use synfin_tests::suite::Case;
+
+use crate::both::Both;
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![[Root, BpfObject];
+        conversations_give_the_same_events_through_every_hook,
+        a_handshake_and_a_close_give_one_event_a_step,
+        data_of_a_watched_connection_is_reported_once_a_side,
+        the_completing_event_carries_the_whole_opening,
+    ]
+}
+
+const V4: [&str; 2] = ["10.1.1.2:52144", "10.1.1.1:21"];
+const V6: [&str; 2] = ["[fd00::2]:52144", "[fd00::1]:21"];
+
+fn talk([client, server]: [&str; 2]) -> Conversation {
+    let address = |text: &str| text.parse().expect("an address");
+    Conversation::between((address(client), u32::MAX - 10), (address(server), 7))
+}
+
+fn whole(ends: [&str; 2]) -> Conversation {
+    talk(ends)
+        .open()
+        .data(Sender::Client, 26)
+        .data(Sender::Server, 94)
+        .data(Sender::Server, 1400)
+        .close(Sender::Server)
+        .rst(Sender::Client)
+}
+
+/// Everything that can be around a segment, and every form of opening and closing.
+fn conversations() -> Vec<(&'static str, Conversation)> {
+    let (client, server) = (Sender::Client, Sender::Server);
+    let around = |change: fn(Frame) -> Frame| whole(V4).around(change);
+    let extended = |change: fn(Frame) -> Frame| whole(V6).around(change);
+    vec![
+        ("IPv4", whole(V4)),
+        ("IPv6", whole(V6)),
+        ("one VLAN", around(|frame| frame.tagged(VLAN, 7))),
+        (
+            "two VLANs",
+            extended(|frame| frame.tagged(SERVICE_VLAN, 100).tagged(VLAN, 4095)),
+        ),
+        ("IPv4 options", around(|frame| frame.ip_options(&[1; 40]))),
+        (
+            "extension headers",
+            extended(|frame| {
+                frame.extensions(&[
+                    Extension::HopByHop(2),
+                    Extension::Destination(1),
+                    Extension::Routing,
+                    Extension::Fragment(0, false),
+                    Extension::Authentication,
+                ])
+            }),
+        ),
+        ("padding", around(|frame| frame.padded(6))),
+        ("no SYN-ACK", talk(V4).syn().again().again()),
+        ("refused", talk(V4).syn().rst(server)),
+        ("half open", talk(V4).syn().syn_ack().again()),
+        ("aborted", talk(V6).syn().syn_ack().rst(client)),
+        (
+            "reset",
+            talk(V4).open().data(client, 10).rst(server).data(server, 5),
+        ),
+        (
+            "half close",
+            talk(V6).open().fin(client).ack(server).data(server, 50),
+        ),
+        (
+            "simultaneous close",
+            talk(V4).open().fin(client).fin(server).ack(client),
+        ),
+        ("FIN again", talk(V4).open().fin(client).again().ack(server)),
+        ("used again", whole(V4).syn().syn_ack().ack(client)),
+        ("middle", talk(V4).data(client, 10).fin(server).ack(client)),
+    ]
+}
+
+fn conversations_give_the_same_events_through_every_hook() -> Result<()> {
+    // The client's frames arrive, the server's leave; and all through one hook.
+    const HOOKS: [[&str; 2]; 6] = [
+        ["synfin_xdp", "synfin_egress"],
+        ["synfin_ingress", "synfin_egress"],
+        ["synfin_xdp_far", "synfin_egress_far"],
+        ["synfin_ingress_far", "synfin_egress_far"],
+        ["synfin_xdp", "synfin_xdp"],
+        ["synfin_egress", "synfin_ingress"],
+    ];
+    for hooks in HOOKS {
+        for (name, conversation) in conversations() {
+            let mut both = Both::load()?;
+            for (index, (sender, frame)) in conversation.frames().enumerate() {
+                let hook = hooks[usize::from(sender == Sender::Server)];
+                let [kernel, user] = both.feed(hook, &frame.octets())?;
+                ensure!(
+                    kernel == user,
+                    "{name}, frame {index} through {hook}: {kernel:#?} is not {user:#?}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn a_handshake_and_a_close_give_one_event_a_step() -> Result<()> {
+    let mut both = Both::load()?;
+    let quiet = talk(V4).open().close(Sender::Server);
+    for (_, frame) in quiet.frames() {
+        both.run("synfin_xdp", &frame.octets())?;
+    }
+    let reasons: Vec<_> = both.drain()?.iter().map(|event| Why(event.why)).collect();
+    let first_ack = Why::FIRST_ACK;
+    let expected = [
+        Why::default(),
+        Why::ACKS_SYN,
+        Why::ACKS_SYN.with(first_ack),
+        Why::default(),
+        Why::ACKS_FIN,
+        Why::default(),
+        Why::ACKS_FIN.with(first_ack),
+    ];
+    ensure!(reasons == expected, "{reasons:?}");
+    Ok(())
+}
+
+fn data_of_a_watched_connection_is_reported_once_a_side() -> Result<()> {
+    let mut both = Both::load()?;
+    let mut talk = talk(V6).open();
+    for _ in 0..50 {
+        talk = talk.data(Sender::Client, 100).data(Sender::Server, 1000);
+    }
+    for (_, frame) in talk.frames() {
+        both.run("synfin_ingress", &frame.octets())?;
+    }
+    let events = both.drain()?;
+    let count = |why: Why| {
+        events
+            .iter()
+            .filter(|event| Why(event.why).any(why))
+            .count()
+    };
+    ensure!(count(Why::FIRST_DATA) == 2, "{events:#?}");
+    ensure!(count(Why::FIRST_ACK) == 2, "{events:#?}");
+    ensure!(events.len() == 3 + 3, "{} events", events.len());
+    Ok(())
+}
+
+fn the_completing_event_carries_the_whole_opening() -> Result<()> {
+    let mut both = Both::load()?;
+    for (_, frame) in talk(V4).open().frames() {
+        both.run("synfin_xdp", &frame.octets())?;
+    }
+    let events = both.drain_raw()?;
+    let (syn, ack) = (&events[0], &events[2]);
+    ensure!(ack.sender.iss().map(|iss| iss.0) == Some(u32::MAX - 10));
+    ensure!(ack.receiver.iss().map(|iss| iss.0) == Some(7));
+    ensure!(ack.sender.opened_ns == syn.time_ns);
+    ensure!(ack.receiver.opened_ns == events[1].time_ns);
+    ensure!(ack.sender.options() == synfin_tests::frames::SYN_OPTIONS);
+    ensure!(ack.receiver.options() == synfin_tests::frames::SYN_OPTIONS);
+    let serials: Vec<_> = events.iter().map(|event| event.serial).collect();
+    ensure!(
+        serials == [0, 1, 2] || events.iter().any(|event| event.cpu != ack.cpu),
+        "{serials:?}"
+    );
+    Ok(())
+}
