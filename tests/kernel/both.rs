@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions};
 use synfin::attach::{CpuCounters, LoadOptions, Programs};
-use synfin::source::Tracker;
+use synfin::source::{Clock, Tracker};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{Direction, Event, NO_EVENT};
 use synfin_ebpf::filter::Filter;
@@ -160,7 +160,8 @@ impl Both {
             scope: Scope::default(),
         };
         let before = self.tracker.counters();
-        self.tracker.take(frame, &vantage, 1);
+        // The same clock as the kernel's, so that both watch for the same time.
+        self.tracker.take(frame, &vantage, Clock::read().now_ns);
         let events = std::iter::from_fn(|| self.tracker.next_event()).map(timeless);
         let events = events.collect();
         Came {

@@ -80,7 +80,10 @@ fn every_reject_has_its_counter() -> Result<()> {
     }
     let mut both = Both::load()?;
     for program in PROGRAMS {
-        for (reject, frame) in frames.iter().filter(|(_, frame)| Both::takes(program, frame)) {
+        for (reject, frame) in frames
+            .iter()
+            .filter(|(_, frame)| Both::takes(program, frame))
+        {
             let [kernel, user] = both.feed(program, frame)?;
             ensure!(
                 kernel == user,

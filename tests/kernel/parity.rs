@@ -96,9 +96,12 @@ fn conversations_give_the_same_events_through_every_hook() -> Result<()> {
         ["synfin_xdp", "synfin_xdp"],
         ["synfin_egress", "synfin_ingress"],
     ];
-    for hooks in HOOKS {
-        for (name, conversation) in conversations() {
-            let mut both = Both::load()?;
+    let mut both = Both::load()?;
+    for (round, hooks) in HOOKS.into_iter().enumerate() {
+        for (number, (name, conversation)) in conversations().into_iter().enumerate() {
+            // Every conversation is one of its own by its ports.
+            let offset = u16::try_from(100 * (1 + round) + number)?;
+            let conversation = conversation.around(|frame| moved(frame, offset));
             for (index, (sender, frame)) in conversation.frames().enumerate() {
                 let hook = hooks[usize::from(sender == Sender::Server)];
                 let [kernel, user] = both.feed(hook, &frame.octets())?;
@@ -110,6 +113,14 @@ fn conversations_give_the_same_events_through_every_hook() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The frame with both ports higher.
+fn moved(mut frame: Frame, by: u16) -> Frame {
+    for end in [&mut frame.source, &mut frame.destination] {
+        end.set_port(end.port() + by);
+    }
+    frame
 }
 
 fn a_handshake_and_a_close_give_one_event_a_step() -> Result<()> {

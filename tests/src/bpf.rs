@@ -1,30 +1,43 @@
 //! What is loaded into the kernel, and what a process has left there.
+//!
+//! Listing all maps opens each of them, and a program array (a table of tail calls) that is opened
+//! and closed just when its owner has closed it is never freed: the kernel takes a reference for the
+//! clearing of such an array, and schedules the clearing only once (`prog_array_map_clear`, Linux
+//! 6.18). Maps are therefore only looked at one by one, when their programs are gone, and rarely.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::netns::Namespace;
-use crate::process::succeed;
+use crate::process::{self, succeed};
 use crate::wait;
 
-/// The kinds of things that a process can leave, as `bpftool` names them.
-const KINDS: [&str; 3] = ["prog", "map", "link"];
+/// The kinds of things that a process can hold, as `bpftool` names them.
+const KINDS: [&str; 3] = [PROGRAM, MAP, LINK];
+const PROGRAM: &str = "prog";
+const MAP: &str = "map";
+const LINK: &str = "link";
+
+/// Long enough for the kernel to clear a program array that was looked at.
+const BETWEEN_LOOKS_AT_MAPS: Duration = Duration::from_millis(500);
 
 /// Something loaded: its kind and number.
 pub type Loaded = (&'static str, u64);
 
-/// All that is loaded on this machine.
+/// All programs and links on this machine.
 ///
 /// # Errors
 /// Where `bpftool` fails.
 pub fn loaded() -> Result<BTreeSet<Loaded>> {
     let mut all = BTreeSet::new();
-    for kind in KINDS {
+    for kind in [PROGRAM, LINK] {
         let numbers = list(kind)?
             .into_iter()
             .filter_map(|entry| entry.get("id")?.as_u64());
@@ -66,7 +79,7 @@ pub fn held_by(pid: u32) -> Result<BTreeSet<Loaded>> {
 /// Where something stays; it is named.
 pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>) -> Result<()> {
     let mut left = BTreeSet::new();
-    let outcome = wait::until("the kernel to free everything", || {
+    let outcome = wait::until("the kernel to free programs and links", || {
         left = loaded()?.intersection(was_held).copied().collect();
         let programs = programs_of_synfin()?;
         let others = held_by_anyone();
@@ -77,7 +90,16 @@ pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>
         );
         Ok(left.is_empty().then_some(()))
     });
-    outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))
+    outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))?;
+    for (_, number) in was_held.iter().filter(|(kind, _)| *kind == MAP) {
+        wait::until(format!("the kernel to free map {number}"), || {
+            thread::sleep(BETWEEN_LOOKS_AT_MAPS);
+            let show = ["map", "show", "id", &number.to_string()];
+            let found = process::run(Command::new("bpftool").args(show))?;
+            Ok((!found.status.success()).then_some(()))
+        })?;
+    }
+    Ok(())
 }
 
 /// That an interface carries neither XDP programs nor filters.
@@ -120,9 +142,9 @@ pub fn ensure_bare(namespace: &Namespace, interface: &str) -> Result<()> {
 }
 
 fn programs_of_synfin() -> Result<BTreeSet<Loaded>> {
-    let programs = list("prog")?.into_iter().filter_map(|entry| {
+    let programs = list(PROGRAM)?.into_iter().filter_map(|entry| {
         let ours = entry.get("name")?.as_str()?.starts_with("synfin");
-        ours.then(|| Some(("prog", entry.get("id")?.as_u64()?)))?
+        ours.then(|| Some((PROGRAM, entry.get("id")?.as_u64()?)))?
     });
     Ok(programs.collect())
 }

@@ -100,7 +100,8 @@ impl Octets for SkbFrame {
         let to = into.as_ptr().cast::<c_void>();
         // SAFETY: `len` is no more than `N`, which the helper's caller is made to prove by the
         // verifier; the helper checks the range in the packet.
-        len <= N && unsafe { bpf_skb_load_bytes(self.ctx.cast(), offset as u32, to, len as u32) } == 0
+        len <= N
+            && unsafe { bpf_skb_load_bytes(self.ctx.cast(), offset as u32, to, len as u32) } == 0
     }
 
     #[inline(always)]
@@ -192,24 +193,25 @@ unsafe fn load<const N: usize>(at: usize) -> [u8; N] {
     octets
 }
 
-
 /// The beginning of a frame whose headers lie beyond its linear part, copied into this CPU's memory.
-pub(crate) struct Gathered {
+pub(crate) struct Gathered<'f, F> {
+    frame: &'f F,
     octets: *const Gather,
     len: usize,
     wire_len: usize,
 }
 
-impl Gathered {
+impl<'f, F: Octets> Gathered<'f, F> {
     /// Copies it; `None` where that fails.
     #[inline(always)]
-    pub(crate) fn new<F: Octets>(frame: &F) -> Option<Self> {
+    pub(crate) fn new(frame: &'f F) -> Option<Self> {
         let wire_len = frame.wire_len();
         let octets = GATHER.get_ptr_mut(0)?;
         let len = wire_len.min(GATHERED);
         // SAFETY: the array's element belongs to this CPU.
         let cell = unsafe { &*octets.cast::<Cell<Gather>>() };
         (len > 0 && frame.copy(0, len, cell)).then_some(Self {
+            frame,
             octets,
             len,
             wire_len,
@@ -217,7 +219,7 @@ impl Gathered {
     }
 }
 
-impl Octets for Gathered {
+impl<F: Octets> Octets for Gathered<'_, F> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         if offset + N > self.len {
@@ -232,18 +234,7 @@ impl Octets for Gathered {
 
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
-        // Word by word: lengths of options are multiples of four.
-        let mut octets = [0; N];
-        for (index, word) in octets.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            if index * 4 < len {
-                match self.read(offset + index * 4) {
-                    Some(read) => *word = read,
-                    None => return false,
-                }
-            }
-        }
-        into.set(octets);
-        true
+        self.frame.copy(offset, len, into)
     }
 
     #[inline(always)]

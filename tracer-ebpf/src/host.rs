@@ -39,7 +39,11 @@ impl<'c, C: EbpfContext> Kernel<'c, C> {
     #[inline(always)]
     fn counter(&self, index: usize) -> *mut u64 {
         // SAFETY: the index is kept inside the array; the element belongs to this CPU.
-        unsafe { (&raw mut (*self.cpu).counters).cast::<u64>().add(index % COUNTERS) }
+        unsafe {
+            (&raw mut (*self.cpu).counters)
+                .cast::<u64>()
+                .add(index % COUNTERS)
+        }
     }
 }
 
@@ -167,4 +171,3 @@ fn jiffies() -> u32 {
     // SAFETY: takes nothing and only reads. The low half is enough for seconds.
     unsafe { bpf_jiffies64() as u32 }
 }
-

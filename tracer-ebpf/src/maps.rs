@@ -14,8 +14,7 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Connections that are opening or closing; the least recently used makes room.
 #[map]
-pub(crate) static FLOWS: LruHashMap<Key, Shared> =
-    LruHashMap::with_max_entries(1 << 16, 0);
+pub(crate) static FLOWS: LruHashMap<Key, Shared> = LruHashMap::with_max_entries(1 << 16, 0);
 
 /// An entry that CPUs share.
 #[repr(transparent)]
@@ -89,4 +88,3 @@ pub(crate) struct Cpu {
     /// Events made, the lost ones included.
     pub(crate) serial: u64,
 }
-

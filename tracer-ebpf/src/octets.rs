@@ -52,7 +52,9 @@ impl Octets for [u8] {
     }
 
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
-        let from = offset.checked_add(len).and_then(|end| self.get(offset..end));
+        let from = offset
+            .checked_add(len)
+            .and_then(|end| self.get(offset..end));
         let mut octets = into.get();
         let (Some(from), Some(to)) = (from, octets.get_mut(..len)) else {
             return false;

@@ -166,7 +166,9 @@ impl Scope {
         let id = |present: u32, shift: u32| {
             (self.0 & present != 0).then_some(((self.0 >> shift) & Self::ID) as u16)
         };
-        [id(Self::OUTER, 0), id(Self::INNER, 12)].into_iter().flatten()
+        [id(Self::OUTER, 0), id(Self::INNER, 12)]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -213,7 +215,15 @@ mod tests {
     fn the_sets_that_tcp_sends_are_not_anomalous() {
         let (syn, ack, fin, rst) = (Flags::SYN, Flags::ACK, Flags::FIN, Flags::RST);
         let ecn = syn.with(Flags::ECE).with(Flags::CWR);
-        for flags in [syn, syn.with(ack), ecn, ack, fin.with(ack), rst, rst.with(ack)] {
+        for flags in [
+            syn,
+            syn.with(ack),
+            ecn,
+            ack,
+            fin.with(ack),
+            rst,
+            rst.with(ack),
+        ] {
             assert!(!flags.anomalous(), "{flags:?}");
         }
     }
@@ -222,7 +232,14 @@ mod tests {
     fn scans_and_impossible_sets_are_anomalous() {
         let (syn, fin, rst) = (Flags::SYN, Flags::FIN, Flags::RST);
         let xmas = fin.with(Flags::PSH).with(Flags::URG);
-        for flags in [Flags(0), xmas, syn.with(fin), syn.with(rst), fin.with(rst), fin] {
+        for flags in [
+            Flags(0),
+            xmas,
+            syn.with(fin),
+            syn.with(rst),
+            fin.with(rst),
+            fin,
+        ] {
             assert!(flags.anomalous(), "{flags:?}");
         }
     }

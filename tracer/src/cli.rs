@@ -42,7 +42,12 @@ pub struct Trace {
     pub interfaces: Vec<String>,
 
     /// Only connections with one of these ports
-    #[arg(long = "port", value_name = "PORT", value_delimiter = ',', help_heading = "What to trace")]
+    #[arg(
+        long = "port",
+        value_name = "PORT",
+        value_delimiter = ',',
+        help_heading = "What to trace"
+    )]
     pub ports: Vec<NonZeroU16>,
 
     /// Only connections with one of these addresses or networks, e.g. 10.0.0.7 or fd00::/8
@@ -294,7 +299,10 @@ mod tests {
             .filter()
             .unwrap();
         assert_eq!(filter.host_count, 2);
-        assert_eq!(filter.hosts[0], Network::new(Address::v4([10, 1, 0, 0]), 112));
+        assert_eq!(
+            filter.hosts[0],
+            Network::new(Address::v4([10, 1, 0, 0]), 112)
+        );
         assert!(trace(&["--host", "nonsense"]).is_err());
         assert!(trace(&["--host", "10.0.0.0/33"]).is_err());
     }
@@ -303,7 +311,10 @@ mod tests {
     fn ports_are_not_zero_and_not_too_many() {
         assert!(trace(&["--port", "0"]).is_err());
         assert!(trace(&["--port", "70000"]).is_err());
-        let many = (1..=17).map(|port| port.to_string()).collect::<Vec<_>>().join(",");
+        let many = (1..=17)
+            .map(|port| port.to_string())
+            .collect::<Vec<_>>()
+            .join(",");
         assert!(trace(&["--port", &many]).unwrap().filter().is_err());
     }
 }

@@ -137,7 +137,9 @@ enum Turn {
 
 impl Reader {
     fn new(programs: &mut Programs, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
-        let names = devices.iter().map(|device| (device.index, device.name.clone()));
+        let names = devices
+            .iter()
+            .map(|device| (device.index, device.name.clone()));
         let (writer, broken) = Writer::start(io::stdout()).context("start the writer")?;
         let settings = Settings {
             handshake_timeout_ns: u64::try_from(options.handshake_timeout.as_nanos())
@@ -215,7 +217,9 @@ impl Reader {
         while self.take() > 0 {}
         let totals = self.counters.read();
         for (cpu, made) in totals.made.iter().enumerate() {
-            let missing = self.losses.settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
+            let missing = self
+                .losses
+                .settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
             self.assembler.lost(missing);
         }
         self.assembler.finish(&mut self.printer);
@@ -226,7 +230,8 @@ impl Reader {
             eprintln!("synfin: {count} records of the ring were not read: {error}");
         }
         let lost = self.losses.total();
-        self.printer.sum_up(&totals, self.assembler.counts(), lost, dropped);
+        self.printer
+            .sum_up(&totals, self.assembler.counts(), lost, dropped);
     }
 }
 

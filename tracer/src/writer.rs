@@ -110,16 +110,16 @@ pub fn is_closed_pipe(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     /// Writes nothing until it is let go.
-    struct Stuck(mpsc::Receiver<()>);
+    struct Stuck(Receiver<()>);
 
     impl Write for Stuck {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            self.0.recv().map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+            self.0
+                .recv()
+                .map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
             Ok(octets.len())
         }
 
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_a_stuck_reader_leaves_no_room_for_is_counted() {
-        let (go, wait) = mpsc::channel();
+        let (go, wait) = channel();
         let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10).unwrap();
         writer.push(&mut vec![0; 8], 1);
         writer.push(&mut vec![0; 8], 3);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_goes_away_is_told() {
-        let (go, wait) = mpsc::channel();
+        let (go, wait) = channel();
         drop(go);
         let (mut writer, broken) = Writer::with_limit(Stuck(wait), 10).unwrap();
         writer.push(&mut vec![0; 8], 1);

@@ -34,7 +34,7 @@ pub(crate) fn some(
         say("tests that use a missing program report themselves as not run");
     }
     let mut command = exec::cargo();
-    command.arg("test");
+    command.args(["test", "--no-fail-fast"]);
     if !chooses_packages(args) {
         command.arg("--workspace");
     }

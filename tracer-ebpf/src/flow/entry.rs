@@ -114,6 +114,12 @@ impl Mark {
     }
 }
 
+impl Default for Flow {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Flow {
     /// An entry that knows nothing.
     #[must_use]
@@ -140,14 +146,14 @@ impl Flow {
         let again = self.has(Mark::syn(half)) && own.iss.get() == segment.seq.0;
         if segment.flags.ack() {
             if again {
-                own.syns.set(own.syns.get().wrapping_add(1));
+                own.syns.set(own.syns.get().min(254) + 1);
                 return;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
         } else {
             let over = self.has(Mark::fin(Half::Lo)) || self.has(Mark::fin(Half::Hi));
             if again && !over {
-                own.syns.set(own.syns.get().wrapping_add(1));
+                own.syns.set(own.syns.get().min(254) + 1);
                 return;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
@@ -203,8 +209,8 @@ impl Flow {
             side.opened_ns = own.opened_ns.get();
             side.iss = own.iss.get();
             side.options = own.options.get();
-            side.options_len = own.options_len.get() as u8;
-            side.syns = own.syns.get().min(255) as u8;
+            side.options_len = (own.options_len.get() & 0xff) as u8;
+            side.syns = (own.syns.get() & 0xff) as u8;
         }
         if self.has(Mark::fin(half)) {
             side.known |= Side::FIN;

@@ -58,7 +58,8 @@ fn near(ctx: &TcContext, direction: Direction) -> i32 {
 fn far(ctx: &TcContext, direction: Direction) -> i32 {
     let vantage = vantage(ctx, direction);
     if let Some(host) = Kernel::new(ctx) {
-        match Gathered::new(&SkbFrame::new(ctx.as_ptr().cast())) {
+        let frame = SkbFrame::new(ctx.as_ptr().cast());
+        match Gathered::new(&frame) {
             Some(frame) => {
                 if let Looked::OutOfReach(reject) = trace(&frame, &vantage, &host) {
                     give_up(reject, &host);

@@ -35,7 +35,8 @@ fn synfin_xdp(ctx: XdpContext) -> u32 {
 fn synfin_xdp_far(ctx: XdpContext) -> u32 {
     let vantage = vantage(&ctx);
     if let Some(host) = Kernel::new(&ctx) {
-        match Gathered::new(&XdpFrame::new(ctx.ctx)) {
+        let frame = XdpFrame::new(ctx.ctx);
+        match Gathered::new(&frame) {
             Some(frame) => {
                 if let Looked::OutOfReach(reject) = trace(&frame, &vantage, &host) {
                     give_up(reject, &host);

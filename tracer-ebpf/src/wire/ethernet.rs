@@ -14,10 +14,7 @@ const TAG_LEN: usize = 4;
 const MAX_TAGS: usize = 2;
 
 #[inline(always)]
-pub(super) fn locate<F: Octets + ?Sized>(
-    frame: &F,
-    mut scope: Scope,
-) -> Result<Network, Stop> {
+pub(super) fn locate<F: Octets + ?Sized>(frame: &F, mut scope: Scope) -> Result<Network, Stop> {
     let mut offset = TYPE_OFFSET;
     for _ in 0..=MAX_TAGS {
         let [a, b] = frame.read(offset).ok_or(Reject::TruncatedLink)?;

@@ -9,10 +9,7 @@ const MORE_FRAGMENTS: u64 = 0x2000;
 const FRAGMENT_OFFSET: u64 = 0x1fff;
 
 #[inline(always)]
-pub(super) fn locate<F: Octets + ?Sized>(
-    frame: &F,
-    offset: usize,
-) -> Result<Transport, Stop> {
+pub(super) fn locate<F: Octets + ?Sized>(frame: &F, offset: usize) -> Result<Transport, Stop> {
     // Version, header length and type of service; total length; identification; fragmentation.
     let first = frame.be64(offset).ok_or(Reject::TruncatedNetwork)?;
     let [_, protocol] = frame.read(offset + 8).ok_or(Reject::TruncatedNetwork)?;

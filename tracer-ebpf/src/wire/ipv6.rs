@@ -22,10 +22,7 @@ const MORE_FRAGMENTS: u64 = 0x0001;
 const FRAGMENT_OFFSET: u64 = 0xfff8;
 
 #[inline(always)]
-pub(super) fn locate<F: Octets + ?Sized>(
-    frame: &F,
-    offset: usize,
-) -> Result<Transport, Stop> {
+pub(super) fn locate<F: Octets + ?Sized>(frame: &F, offset: usize) -> Result<Transport, Stop> {
     // Version, traffic class and flow label; payload length; next header; hop limit.
     let first = frame.be64(offset).ok_or(Reject::TruncatedNetwork)?;
     if first >> 60 != 6 {

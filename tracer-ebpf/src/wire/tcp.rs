@@ -7,7 +7,8 @@ use crate::octets::Octets;
 use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Scope, Segment};
 use crate::seq::Seq;
 
-const MIN_HEADER_LEN: usize = 20;
+const MIN_WORDS: u8 = 5;
+const MIN_HEADER_LEN: usize = MIN_WORDS as usize * 4;
 const IPV4_ADDRESSES: usize = 12;
 const IPV6_ADDRESSES: usize = 8;
 
@@ -51,13 +52,13 @@ pub(super) fn locate<F: Octets + ?Sized>(
     }
     Ok(Located {
         version: network.version,
-        scope: Scope(network.scope as u32),
+        scope: Scope((network.scope & 0xffff_ffff) as u32),
         flags: Flags((word & 0xff) as u8),
         // A frame is never near 4 GiB: its length came from 16 bits or a kernel's u32.
         len: u32::try_from(available - header_len).unwrap_or(u32::MAX),
         network: network.offset,
         transport: transport.offset,
-        options_len: (header_len - MIN_HEADER_LEN) as u8,
+        options_len: ((word >> 12) as u8).wrapping_sub(MIN_WORDS).wrapping_mul(4),
     })
 }
 
@@ -149,7 +150,10 @@ impl Located {
             }
             Version::V6 => {
                 let at = self.network + IPV6_ADDRESSES;
-                Some([Address::v6(frame.read(at)?), Address::v6(frame.read(at + 16)?)])
+                Some([
+                    Address::v6(frame.read(at)?),
+                    Address::v6(frame.read(at + 16)?),
+                ])
             }
         }
     }

@@ -193,7 +193,9 @@ impl Assembler {
     /// When [`Assembler::advance`] will next have something to do.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.deadlines.peek().map(|Reverse((deadline_ns, _))| *deadline_ns)
+        self.deadlines
+            .peek()
+            .map(|Reverse((deadline_ns, _))| *deadline_ns)
     }
 
     /// Hands out everything, as it is at the end of the observation.

@@ -60,7 +60,11 @@ fn record(events: &[Event]) -> Connection {
 }
 
 fn anomalies(record: &Connection) -> Vec<Anomaly> {
-    record.anomalies.iter().map(|(anomaly, _)| *anomaly).collect()
+    record
+        .anomalies
+        .iter()
+        .map(|(anomaly, _)| *anomaly)
+        .collect()
 }
 
 fn syn() -> Event {
@@ -115,10 +119,19 @@ fn the_article_connection_opens_in_three_and_closes_in_four_segments() {
     assert_eq!(record.interface, "eth0");
     assert_eq!(record.duration_ns, 1_931_210_000);
     assert_eq!(record.anomalies, []);
-    let proofs: Vec<_> = record.steps.iter().map(|step| step.check.map(|c| c.proof)).collect();
+    let proofs: Vec<_> = record
+        .steps
+        .iter()
+        .map(|step| step.check.map(|c| c.proof))
+        .collect();
     let (syn, fin) = (Some(Proof::AcknowledgesSyn), Some(Proof::AcknowledgesFin));
     assert_eq!(proofs, [None, syn, syn, None, fin, None, fin]);
-    assert!(record.steps.iter().all(|step| step.check.is_none_or(|check| check.ok())));
+    assert!(
+        record
+            .steps
+            .iter()
+            .all(|step| step.check.is_none_or(|check| check.ok()))
+    );
 }
 
 #[test]
@@ -248,7 +261,9 @@ fn a_valid_syn_ack_answered_by_rst_is_aborted() {
 fn an_opening_that_the_end_of_the_observation_cuts_is_pending() {
     for events in [vec![syn()], vec![syn(), syn_ack()]] {
         let (mut assembler, mut collected) = (assembler(), Collected::default());
-        events.iter().for_each(|event| assembler.observe(event, &mut collected));
+        events
+            .iter()
+            .for_each(|event| assembler.observe(event, &mut collected));
         assembler.finish(&mut collected);
         assert_eq!(collected.connections[0].open.outcome, OpenOutcome::Pending);
     }
@@ -338,7 +353,10 @@ fn a_server_that_answers_with_a_syn_of_its_own_splits_the_handshake() {
     let answer = client().at(300).seq(X).ack(Y + 1).syn();
     let last = server().at(400).seq(Y + 1).ack(X + 1);
     let bare_ack = server().at(100).seq(7777).ack(X + 1);
-    for events in [vec![syn(), own_syn, answer, last], vec![syn(), bare_ack, own_syn, answer]] {
+    for events in [
+        vec![syn(), own_syn, answer, last],
+        vec![syn(), bare_ack, own_syn, answer],
+    ] {
         let record = record(&events);
         assert_eq!(record.open.kind, OpenKind::Split);
         assert_eq!(record.open.outcome, OpenOutcome::Established);
@@ -490,7 +508,9 @@ fn a_rst_before_what_its_receiver_acknowledged_is_out_of_its_window() {
 fn a_sender_that_goes_on_after_its_rst_was_not_its_sender() {
     let rst = client().at(1000).seq(X + 1).rst();
     let data = client().at(1100).seq(X + 1).ack(Y + 1).len(10);
-    let record = record(&opened_then(&[&[rst, data][..], &four_way_close()].concat()));
+    let record = record(&opened_then(
+        &[&[rst, data][..], &four_way_close()].concat(),
+    ));
     assert_eq!(record.close.kind, CloseKind::FourWay);
     assert_eq!(anomalies(&record), [Anomaly::TrafficAfterRst]);
 }
@@ -504,7 +524,10 @@ fn a_fin_again_is_counted_and_makes_no_new_record() {
     };
     let record = record(&opened_then(&[fin, again, ack]));
     assert_eq!(anomalies(&record), [Anomaly::FinRetransmitted]);
-    assert_eq!(record.steps[4].check.map(|check| check.proof), Some(Proof::Retransmission));
+    assert_eq!(
+        record.steps[4].check.map(|check| check.proof),
+        Some(Proof::Retransmission)
+    );
 }
 
 #[test]
@@ -588,14 +611,16 @@ fn numbers_wrap_at_two_to_the_thirty_two() {
 
 #[test]
 fn the_same_segment_at_two_places_is_one() {
-    let copies = opened_then(&four_way_close()).into_iter().flat_map(|event| {
-        let copy = Event {
-            interface: 2,
-            time_ns: event.time_ns + 7000,
-            ..event
-        };
-        [event, copy]
-    });
+    let copies = opened_then(&four_way_close())
+        .into_iter()
+        .flat_map(|event| {
+            let copy = Event {
+                interface: 2,
+                time_ns: event.time_ns + 7000,
+                ..event
+            };
+            [event, copy]
+        });
     let record = record(&copies.collect::<Vec<_>>());
     assert_eq!(record.anomalies, [(Anomaly::Duplicate, 7)]);
     assert_eq!(record.steps.len(), 7);
@@ -632,7 +657,11 @@ fn connections_that_are_there_while_events_are_lost_say_so() {
     assembler.finish(&mut collected);
     assembler.observe(&syn(), &mut collected);
     assembler.finish(&mut collected);
-    let gaps: Vec<_> = collected.connections.iter().map(|c| c.observation_gap).collect();
+    let gaps: Vec<_> = collected
+        .connections
+        .iter()
+        .map(|c| c.observation_gap)
+        .collect();
     assert_eq!(gaps, [true, false]);
     assert_eq!(assembler.counts().lost, 3);
 }
@@ -662,7 +691,10 @@ fn a_connection_that_repeats_itself_keeps_room_for_its_close() {
     });
     let record = record(&[&events[..], &close].concat());
     assert_eq!(record.close.kind, CloseKind::FourWay);
-    assert_eq!(record.steps.iter().filter(|step| step.flags.fin()).count(), 2);
+    assert_eq!(
+        record.steps.iter().filter(|step| step.flags.fin()).count(),
+        2
+    );
     assert_eq!(record.steps.len() as u64 + record.steps_omitted, 3 + 99 + 4);
     assert!(record.steps.len() <= 64);
 }

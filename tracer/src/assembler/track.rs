@@ -10,9 +10,7 @@ use synfin_ebpf::seq::Seq;
 
 use super::side::{Fin, Side};
 use super::state::{self, Input};
-use crate::timeline::{
-    Anomaly, Check, Confidence, Proof, Role, State, Step, TcpOptions, WrongAck,
-};
+use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, State, Step, TcpOptions, WrongAck};
 
 /// Steps that a track keeps; segments past them are counted.
 const MAX_STEPS: usize = 64;
@@ -490,7 +488,9 @@ impl Track {
     }
 
     fn keep(&mut self, step: Step, event: &Event) -> Option<&Kept> {
-        let proves = step.check.is_some_and(|check| check.proof != Proof::Retransmission);
+        let proves = step
+            .check
+            .is_some_and(|check| check.proof != Proof::Retransmission);
         let room = if proves || step.flags.fin() {
             MAX_STEPS
         } else {
@@ -513,7 +513,11 @@ impl Track {
     }
 
     pub(super) fn note(&mut self, anomaly: Anomaly) {
-        match self.anomalies.iter_mut().find(|(known, _)| *known == anomaly) {
+        match self
+            .anomalies
+            .iter_mut()
+            .find(|(known, _)| *known == anomaly)
+        {
             Some((_, count)) => *count = count.saturating_add(1),
             None => self.anomalies.push((anomaly, 1)),
         }

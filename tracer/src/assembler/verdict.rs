@@ -153,9 +153,12 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
         last_ack: None,
     };
     // What never opened has nothing to close: its RST belongs to the opening.
-    if !matches!(outcome, OpenOutcome::Established | OpenOutcome::Unobserved)
-        && !(outcome == OpenOutcome::HalfOpen && track.finished())
-    {
+    let opened = match outcome {
+        OpenOutcome::Established | OpenOutcome::Unobserved => true,
+        OpenOutcome::HalfOpen => track.finished(),
+        _ => false,
+    };
+    if !opened {
         return close;
     }
     let first = match (track.side(Role::Client).fin, track.side(Role::Server).fin) {
@@ -165,15 +168,15 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
         (None, None) => None,
     };
     close.by = first;
-    let fins = first.and_then(|first| {
-        Some((track.side(first).fin?, track.side(first.peer()).fin))
-    });
+    let fins = first.and_then(|first| Some((track.side(first).fin?, track.side(first.peer()).fin)));
     match fins {
         Some((active, Some(passive))) => {
             close.kind = if active.acked_by_fin {
                 CloseKind::ThreeWay
             } else if !passive.ack.covers(active.end)
-                && active.acked_ns.is_none_or(|acked_ns| acked_ns > passive.t_ns)
+                && active
+                    .acked_ns
+                    .is_none_or(|acked_ns| acked_ns > passive.t_ns)
             {
                 CloseKind::Simultaneous
             } else {
@@ -205,7 +208,10 @@ fn reset_cause(track: &Track, by: Role) -> ResetCause {
         ResetCause::AfterPeerFin
     } else if !track.established() && !track.unobserved() {
         ResetCause::InHandshake
-    } else if [Role::Client, Role::Server].iter().any(|role| has_data(track, *role)) {
+    } else if [Role::Client, Role::Server]
+        .iter()
+        .any(|role| has_data(track, *role))
+    {
         ResetCause::InData
     } else {
         ResetCause::BeforeData
@@ -269,7 +275,10 @@ fn completeness(track: &Track) -> u8 {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     let either = |test: fn(&Side) -> bool| test(client) || test(server);
     let synchronised = track.established() || track.unobserved();
-    let data = synchronised && [Role::Client, Role::Server].iter().any(|r| has_data(track, *r));
+    let data = synchronised
+        && [Role::Client, Role::Server]
+            .iter()
+            .any(|r| has_data(track, *r));
     let pure_ack = (track.kept.iter())
         .any(|kept| kept.step.ack.is_some() && !kept.step.flags.syn() && kept.step.len == 0);
     let rst = track.kept.iter().any(|kept| kept.step.flags.rst());

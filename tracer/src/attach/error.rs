@@ -2,11 +2,11 @@
 
 use std::io;
 
+use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::ProgramError;
 use aya::programs::tc::TcError;
 use aya::sys::SyscallError;
-use aya::EbpfError;
 use nix::errno::Errno;
 use thiserror::Error;
 
@@ -70,9 +70,7 @@ pub enum AttachError {
         reason: String,
     },
     /// The kernel has no TCX.
-    #[error(
-        "TCX does not attach to {name}: this kernel is {release}, and TCX came with Linux 6.6"
-    )]
+    #[error("TCX does not attach to {name}: this kernel is {release}, and TCX came with Linux 6.6")]
     NoTcx {
         /// The device.
         name: String,
@@ -220,13 +218,19 @@ mod tests {
     #[test]
     fn a_kernel_without_ring_buffer_is_told_with_the_version_that_has_it() {
         let message = creating("EVENTS", Errno::EINVAL);
-        assert!(message.contains("ring buffer") && message.contains("5.8"), "{message}");
+        assert!(
+            message.contains("ring buffer") && message.contains("5.8"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_missing_right_is_told_with_what_gives_it() {
         let message = creating("FLOWS", Errno::EPERM);
-        assert!(message.contains("sudo") && message.contains("CAP_BPF"), "{message}");
+        assert!(
+            message.contains("sudo") && message.contains("CAP_BPF"),
+            "{message}"
+        );
     }
 
     #[test]

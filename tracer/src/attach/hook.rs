@@ -114,7 +114,10 @@ impl Programs {
     }
 
     fn attach_native(&mut self, device: &Device) -> Result<(), AttachError> {
-        match self.xdp(Self::XDP)?.attach_to_if_index(device.index, XdpMode::Driver) {
+        match self
+            .xdp(Self::XDP)?
+            .attach_to_if_index(device.index, XdpMode::Driver)
+        {
             Ok(_) => Ok(()),
             Err(error) => Err(match refusal(&error) {
                 Some(reason) => AttachError::NoNativeXdp {

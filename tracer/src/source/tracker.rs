@@ -92,7 +92,9 @@ impl Host for Tracker {
 
     fn enter(&self, key: &Key) -> Option<Rc<Flow>> {
         let mut flows = self.flows.borrow_mut();
-        Some(Rc::clone(flows.entry(*key).or_insert_with(|| Rc::new(Flow::new()))))
+        Some(Rc::clone(
+            flows.entry(*key).or_insert_with(|| Rc::new(Flow::new())),
+        ))
     }
 
     fn claim(&self, flow: &Flow, mark: Mark) -> bool {

@@ -142,7 +142,10 @@ mod tests {
 
     #[test]
     fn an_end_of_options_ends_them() {
-        assert_eq!(TcpOptions::parse(&[0, 2, 4, 5, 0xb4]), TcpOptions::default());
+        assert_eq!(
+            TcpOptions::parse(&[0, 2, 4, 5, 0xb4]),
+            TcpOptions::default()
+        );
     }
 
     #[test]
@@ -150,7 +153,11 @@ mod tests {
         for tail in [&[8, 10, 0][..], &[8, 1], &[8, 0], &[8]] {
             let octets = [&[2, 4, 0x05, 0xb4][..], tail].concat();
             let options = TcpOptions::parse(&octets);
-            assert_eq!((options.mss, options.malformed), (Some(1460), true), "{tail:?}");
+            assert_eq!(
+                (options.mss, options.malformed),
+                (Some(1460), true),
+                "{tail:?}"
+            );
         }
     }
 
