@@ -3,6 +3,7 @@
 mod article;
 mod judging;
 mod looking;
+mod losing;
 mod odd_frames;
 mod programs;
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         article::cases(),
         judging::cases(),
         looking::cases(),
+        losing::cases(),
         odd_frames::cases(),
         programs::cases(),
     ];

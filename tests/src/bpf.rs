@@ -91,15 +91,27 @@ pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>
         Ok(left.is_empty().then_some(()))
     });
     outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))?;
-    for (_, number) in was_held.iter().filter(|(kind, _)| *kind == MAP) {
-        wait::until(format!("the kernel to free map {number}"), || {
-            thread::sleep(BETWEEN_LOOKS_AT_MAPS);
+    let mut maps: Vec<u64> = was_held
+        .iter()
+        .filter(|(kind, _)| *kind == MAP)
+        .map(|(_, number)| *number)
+        .collect();
+    let outcome = wait::until("the kernel to free maps", || {
+        thread::sleep(BETWEEN_LOOKS_AT_MAPS);
+        let mut still = Vec::new();
+        for number in &maps {
             let show = ["map", "show", "id", &number.to_string()];
-            let found = process::run(Command::new("bpftool").args(show))?;
-            Ok((!found.status.success()).then_some(()))
-        })?;
-    }
-    Ok(())
+            if process::run(Command::new("bpftool").args(show))?
+                .status
+                .success()
+            {
+                still.push(*number);
+            }
+        }
+        maps = still;
+        Ok(maps.is_empty().then_some(()))
+    });
+    outcome.with_context(|| format!("left: maps {maps:?}"))
 }
 
 /// That an interface carries neither XDP programs nor filters.

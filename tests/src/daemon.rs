@@ -85,6 +85,14 @@ impl Tracer {
         self.process.stderr()
     }
 
+    /// Sends it a signal that does not end it.
+    ///
+    /// # Errors
+    /// Where it has ended already.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Waits until so many connections have been told.
     ///
     /// # Errors
