@@ -52,22 +52,21 @@ pub fn ftp(namespace: &Namespace, content: &[u8]) -> Result<Server> {
     serve(namespace, scratch, "vsftpd", &[&path], 21)
 }
 
-/// Starts nginx on port 80, which serves [`FILE`]. The server closes after each answer where `keep`
-/// is false.
+/// Starts nginx on port 80, which serves [`FILE`].
 ///
 /// # Errors
 /// Where it does not come to listen.
-pub fn http(namespace: &Namespace, content: &[u8], keep: bool) -> Result<Server> {
+pub fn http(namespace: &Namespace, content: &[u8]) -> Result<Server> {
     let scratch = Scratch::new()?;
     let root = scratch.file("root");
     fs::create_dir(&root)?;
     fs::write(root.join(FILE), content)?;
-    let (base, keep) = (scratch.path().display(), if keep { 60 } else { 0 });
+    let base = scratch.path().display();
     let configuration = format!(
         "daemon off; master_process off; user root; pid {base}/pid; error_log stderr;
          events {{}}
          http {{
-           access_log off; keepalive_timeout {keep};
+           access_log off; keepalive_timeout 60;
            client_body_temp_path {base}/t1; proxy_temp_path {base}/t2; fastcgi_temp_path {base}/t3;
            uwsgi_temp_path {base}/t4; scgi_temp_path {base}/t5;
            server {{ listen 80; listen [::]:80; root {base}/root; }}

@@ -8,6 +8,8 @@ mod ethernet;
 mod ipv4;
 mod ipv6;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 pub use tcp::Located;
 
