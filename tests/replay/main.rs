@@ -1,0 +1,43 @@
+//! Frames through the tracker and the assembler in user space: no root, no kernel.
+
+mod records;
+mod steps;
+
+use synfin::source::Tracker;
+use synfin_ebpf::event::{Direction, Event};
+use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::Vantage;
+use synfin_ebpf::segment::Scope;
+use synfin_tests::conversation::{Conversation, Sender};
+
+/// Time between two frames, in ns.
+const STEP_NS: u64 = 1_000_000;
+
+/// An empty conversation between two hosts.
+fn talk() -> Conversation {
+    let address = |text: &str| text.parse().expect("an address");
+    Conversation::between(
+        (address("10.1.1.2:52144"), 2_452_765_130),
+        (address("10.1.1.1:21"), 1_996_069_412),
+    )
+}
+
+/// The events of each frame, the client's arriving, the server's leaving.
+fn events(conversation: &Conversation) -> Vec<Vec<Event>> {
+    let mut tracker = Tracker::new(Filter::default());
+    let mut time_ns = 0;
+    let frames = conversation.frames().map(|(sender, frame)| {
+        time_ns += STEP_NS;
+        let vantage = Vantage {
+            interface: 1,
+            direction: match sender {
+                Sender::Client => Direction::Ingress,
+                Sender::Server => Direction::Egress,
+            },
+            scope: Scope::default(),
+        };
+        tracker.take(frame.octets().as_slice(), &vantage, time_ns);
+        std::iter::from_fn(|| tracker.next_event()).collect()
+    });
+    frames.collect()
+}
