@@ -139,7 +139,7 @@ impl Both {
 
     /// The counters of all CPUs, and the number of events that they made.
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
-        let mut sum = [0; COUNTERS + 1];
+        let mut sum: CpuCounters = [0; COUNTERS + 3];
         for cpu in self.counters.get(&0, 0)?.iter() {
             for (total, counter) in sum.iter_mut().zip(cpu) {
                 *total += counter;

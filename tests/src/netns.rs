@@ -248,11 +248,11 @@ pub fn left() -> Result<Vec<String>> {
 /// Deletes the namespaces of test runs that were killed: those whose process is no more.
 pub fn sweep() {
     for name in names().unwrap_or_default() {
-        let process = name
+        let owner = name
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split_once('-'));
-        if let Some((process, _)) = process
-            && !Path::new("/proc").join(process).exists()
+        if let Some((owner, _)) = owner
+            && process::is_gone(owner)
             && let Err(error) = ip(&["netns", "delete", &name])
         {
             eprintln!("{error:#}");

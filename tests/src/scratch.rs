@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use anyhow::{Context, Result};
 
+use crate::process;
+
 const PREFIX: &str = "synfin-tests-";
 
 /// Removes the directories of test runs that were killed: those whose process is no more.
@@ -13,12 +15,11 @@ pub fn sweep() {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name
+        let owner = name
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split_once('-'));
-        if let Some((process, _)) = process
-            && process.parse::<u32>().is_ok()
-            && !Path::new("/proc").join(process).exists()
+        if let Some((owner, _)) = owner
+            && process::is_gone(owner)
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
             eprintln!("{name} is left: {error}");

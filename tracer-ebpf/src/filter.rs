@@ -17,6 +17,12 @@ pub struct Network {
 }
 
 impl Network {
+    #[inline(always)]
+    fn has(&self, address: &Address) -> bool {
+        // A short prefix of IPv6, such as ::/0, would take in the mapped IPv4 addresses.
+        masked(address, &self.mask) == self.address && address.is_v4() == self.address.is_v4()
+    }
+
     /// The network that the first `prefix` bits of an address name, counted in its IPv6 form.
     #[must_use]
     pub fn new(address: Address, prefix: u32) -> Self {
@@ -78,8 +84,7 @@ impl Filter {
 
     #[inline(always)]
     fn has_host(&self, address: &Address) -> bool {
-        (self.hosts.iter().zip(0..self.host_count))
-            .any(|(network, _)| masked(address, &network.mask) == network.address)
+        (self.hosts.iter().zip(0..self.host_count)).any(|(network, _)| network.has(address))
     }
 }
 
@@ -155,5 +160,30 @@ mod tests {
         filter.hosts[0] = Network::new(Address::v4([10, 1, 0, 0]), 96 + 16);
         assert!(filter.passes(&connection([10, 1, 2, 3], 80)));
         assert!(!filter.passes(&connection([10, 2, 2, 3], 80)));
+    }
+
+    #[test]
+    fn a_network_of_all_addresses_is_of_one_version() {
+        let v6 = Key {
+            lo: Address::v6([0xfd; 16]),
+            hi: Address::v6([0xfe; 16]),
+            ..Key::default()
+        };
+        let v4 = Key {
+            lo: Address::v4([10, 0, 0, 1]),
+            hi: Address::v4([10, 0, 0, 2]),
+            ..Key::default()
+        };
+        for (address, prefix, passes) in [
+            (Address::v6([0; 16]), 0, [false, true]),
+            (Address::v4([0; 4]), 96, [true, false]),
+        ] {
+            let mut filter = Filter {
+                host_count: 1,
+                ..Filter::default()
+            };
+            filter.hosts[0] = Network::new(address, prefix);
+            assert_eq!([filter.passes(&v4), filter.passes(&v6)], passes);
+        }
     }
 }

@@ -111,6 +111,16 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
+    fn forget(&self, words: [u64; 2]) -> [u64; 2] {
+        // SAFETY: the element belongs to this CPU.
+        unsafe {
+            let place = &raw mut (*self.cpu).forgotten;
+            ptr::write_volatile(place, words);
+            ptr::read_volatile(place)
+        }
+    }
+
+    #[inline(always)]
     fn now_ns(&self) -> u64 {
         // SAFETY: takes nothing and only reads a clock.
         unsafe { bpf_ktime_get_ns() }

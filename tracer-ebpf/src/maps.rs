@@ -87,4 +87,6 @@ pub(crate) struct Cpu {
     pub(crate) counters: [u64; COUNTERS],
     /// Events made, the lost ones included.
     pub(crate) serial: u64,
+    /// Where words go and come back without the verifier's knowledge of them.
+    pub(crate) forgotten: [u64; 2],
 }

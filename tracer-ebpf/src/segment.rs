@@ -117,6 +117,16 @@ impl Address {
         ])
     }
 
+    /// Whether it is the mapped form of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        let Self([_, prefix]) = Self::v4([0; 4]);
+        let Self([_, mask]) = Self::v6([0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0]);
+        let Self([high, low]) = *self;
+        high == 0 && low & mask == prefix
+    }
+
     /// The octets in wire order.
     #[must_use]
     pub const fn octets(&self) -> [u8; 16] {

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use synfin_ebpf::filter::{Filter, MAX_TERMS, Network};
 use synfin_ebpf::segment::Address;
@@ -18,6 +19,21 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line; a wrong one ends the process with status 2 and says what is wrong.
+    #[must_use]
+    pub fn parse_checked() -> Self {
+        let cli = Self::parse();
+        let Command::Trace(trace) = &cli.command;
+        if let Err(error) = trace.filter() {
+            Self::command()
+                .error(ErrorKind::TooManyValues, error)
+                .exit();
+        }
+        cli
+    }
 }
 
 /// What to do.
@@ -267,8 +283,6 @@ fn parse_ring_size(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn trace(arguments: &[&str]) -> Result<Trace, clap::Error> {

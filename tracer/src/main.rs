@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use synfin::cli::{Cli, Command};
 use synfin::trace;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_checked().command {
         Command::Trace(options) => trace::run(&options),
     };
     match result {

@@ -52,6 +52,15 @@ pub trait Host {
     /// Clears marks.
     fn clear(&self, flow: &Flow, mark: Mark);
 
+    /// Gives the words back as they are.
+    ///
+    /// The kernel does so in a way that makes the verifier forget what it knows of them. Otherwise it
+    /// would follow the rest of the program once for every way in which a header can be found.
+    #[inline(always)]
+    fn forget(&self, words: [u64; 2]) -> [u64; 2] {
+        words
+    }
+
     /// Nanoseconds of the monotonic clock, or a capture's time.
     fn now_ns(&self) -> u64;
 
@@ -131,6 +140,7 @@ fn follow<F: Octets + ?Sized, H: Host>(
     if !located.flags.significant() && !host.is_watched(slot) {
         return Ok(());
     }
+    let located = &Located::unpack(host.forget(located.pack()));
     host.count(Counter::Examined.index());
     let (key, half) = Key::of(&located.endpoints(frame)?, located.scope);
     if !host.filter().passes(&key) {

@@ -9,11 +9,13 @@ use crate::seq::Seq;
 
 const MIN_WORDS: u8 = 5;
 const MIN_HEADER_LEN: usize = MIN_WORDS as usize * 4;
+/// No header begins past this octet of its frame.
+const MAX_PLACE: u64 = 0x7fff;
 const IPV4_ADDRESSES: usize = 12;
 const IPV6_ADDRESSES: usize = 8;
 
 /// A checked TCP header inside its frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Located {
     /// IP version around it.
     pub version: Version,
@@ -63,6 +65,40 @@ pub(super) fn locate<F: Octets + ?Sized>(
 }
 
 impl Located {
+    /// All of it in two words.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(&self) -> [u64; 2] {
+        let version = matches!(self.version, Version::V6) as u64;
+        [
+            self.network as u64
+                | (self.transport as u64) << 16
+                | (self.flags.0 as u64) << 32
+                | (self.options_len as u64) << 40
+                | version << 48,
+            self.len as u64 | (self.scope.0 as u64) << 32,
+        ]
+    }
+
+    /// What [`Located::pack`] packed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack([places, rest]: [u64; 2]) -> Self {
+        Self {
+            version: if places >> 48 == 0 {
+                Version::V4
+            } else {
+                Version::V6
+            },
+            scope: Scope((rest >> 32) as u32),
+            flags: Flags((places >> 32 & 0xff) as u8),
+            len: (rest & 0xffff_ffff) as u32,
+            options_len: (places >> 40 & 0x3f) as u8,
+            network: (places & MAX_PLACE) as usize,
+            transport: (places >> 16 & MAX_PLACE) as usize,
+        }
+    }
+
     /// A hash of the connection, the same in both directions, straight from the frame's words.
     ///
     /// # Errors

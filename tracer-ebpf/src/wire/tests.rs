@@ -268,6 +268,16 @@ fn both_directions_have_one_hash_and_other_ports_another() {
     assert_ne!(hash(&v4), hash(&other));
 }
 
+#[test]
+fn what_is_packed_comes_out_again() {
+    let v4 = ethernet(&[7, 9], 0x0800, &ipv4(3, 0, &SYN));
+    let v6 = ethernet(&[], 0x86dd, &ipv6(&[(0, 255, 0), (44, 0, 0)], &SYN));
+    for frame in [v4, v6] {
+        let located = found(&frame);
+        assert_eq!(Located::unpack(located.pack()), located);
+    }
+}
+
 proptest! {
     /// No octets make the parser panic, and what it finds lies inside the frame.
     #[test]

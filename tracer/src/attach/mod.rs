@@ -47,8 +47,8 @@ pub struct Programs {
     ebpf: Ebpf,
 }
 
-/// A CPU's counters, and behind them its count of events.
-pub type CpuCounters = [u64; COUNTERS + 1];
+/// A CPU's counters, behind them its count of events, and two words that mean nothing here.
+pub type CpuCounters = [u64; COUNTERS + 3];
 
 impl Programs {
     /// The program for XDP.

@@ -29,11 +29,10 @@ impl Counters {
             return totals;
         };
         for cpu in cpus.iter() {
-            let (counters, made) = cpu.split_at(COUNTERS);
-            for (total, counter) in totals.counters.iter_mut().zip(counters) {
+            for (total, counter) in totals.counters.iter_mut().zip(cpu) {
                 *total += counter;
             }
-            totals.made.extend(made);
+            totals.made.push(cpu[COUNTERS]);
         }
         totals
     }
