@@ -1,9 +1,12 @@
 //! Every frame that is not analysed is counted by its reason.
 
 use anyhow::{Result, ensure};
-use synfin_ebpf::counters::Counter;
+use synfin_ebpf::counters::{COUNTERS, Counter};
+use synfin_ebpf::filter::Filter;
+use synfin_ebpf::segment::Flags;
 use synfin_ebpf::wire::Reject;
 use synfin_tests::cases;
+use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::{Extension, Frame, VLAN, patch};
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
@@ -14,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
         every_reject_has_its_counter,
         what_is_not_tcp_is_counted_as_that,
+        a_crowded_ring_holds_unproved_openings_back_by_a_counted_number,
         a_full_ring_loses_a_counted_number_of_events,
     ]
 }
@@ -128,31 +132,61 @@ fn what_is_not_tcp_is_counted_as_that() -> Result<()> {
     Ok(())
 }
 
-fn a_full_ring_loses_a_counted_number_of_events() -> Result<()> {
+fn a_crowded_ring_holds_unproved_openings_back_by_a_counted_number() -> Result<()> {
     const SYNS: u64 = 1000;
-    let mut both = Both::load_with(64 << 10, synfin_ebpf::filter::Filter::default())?;
+    let mut both = Both::load_with(64 << 10, Filter::default())?;
     for number in 0..SYNS {
-        let port = 1024 + u16::try_from(number)?;
-        let source = format!("10.0.0.1:{port}").parse()?;
-        let syn =
-            Frame::new(source, "10.0.0.2:80".parse()?).flags(synfin_ebpf::segment::Flags::SYN);
+        let source = format!("10.0.0.1:{}", 1024 + number).parse()?;
+        let syn = Frame::new(source, "10.0.0.2:80".parse()?).flags(Flags::SYN);
         both.run("synfin_ingress", &syn.octets())?;
     }
     let counted = both.kernel_counters()?;
-    let events = both.drain_raw()?;
     let given = counted[Counter::Events.index()];
-    let lost = counted[Counter::RingFull.index()];
+    let held = counted[Counter::HeldSyn.index()];
+    let events = both.drain_raw()?;
     ensure!(
         given == events.len() as u64,
         "{given} counted, {} found",
         events.len()
     );
     ensure!(
-        lost > 0 && given + lost == SYNS,
-        "{given} given and {lost} lost of {SYNS}"
+        held > 0 && given + held == SYNS,
+        "{given} given and {held} held of {SYNS}"
+    );
+    ensure!(counted[Counter::RingFull.index()] == 0);
+    // What was held back has no number: it is no loss.
+    ensure!(counted[COUNTERS] == given, "{} numbered", counted[COUNTERS]);
+    Ok(())
+}
+
+fn a_full_ring_loses_a_counted_number_of_events() -> Result<()> {
+    const TALKS: u64 = 100;
+    let mut both = Both::load_with(64 << 10, Filter::default())?;
+    for number in 0..TALKS {
+        let client = format!("10.0.0.1:{}", 1024 + number).parse()?;
+        let talk = Conversation::between((client, 1), ("10.0.0.2:80".parse()?, 2));
+        for (_, frame) in talk.open().close(Sender::Client).frames() {
+            both.run("synfin_xdp", &frame.octets())?;
+        }
+    }
+    let counted = both.kernel_counters()?;
+    let given = counted[Counter::Events.index()];
+    let lost = counted[Counter::RingFull.index()];
+    let held = counted[Counter::HeldSyn.index()] + counted[Counter::HeldSynAck.index()];
+    ensure!(
+        counted[Counter::HeldOther.index()] == 0,
+        "a proved connection was held back"
+    );
+    ensure!(
+        lost > 0 && held > 0 && given + lost + held == 7 * TALKS,
+        "{counted:?}"
     );
     // The serial numbers know of the lost ones, too.
-    let made = counted[synfin_ebpf::counters::COUNTERS];
-    ensure!(made == SYNS, "{made} numbered");
+    ensure!(
+        counted[COUNTERS] == given + lost,
+        "{} numbered",
+        counted[COUNTERS]
+    );
+    ensure!(given == both.drain_raw()?.len() as u64);
     Ok(())
 }

@@ -121,7 +121,7 @@ fn nothing_is_left_after_a_kill() -> Result<()> {
 
 fn nothing_is_left_after_an_error() -> Result<()> {
     let link = Link::new()?;
-    let before = bpf::loaded()?;
+    let before = bpf::programs();
     // The first interface is attached to, the second is not there.
     let output = daemon::run(&link.near, &["trace", "-i", NEAR, "-i", "nosuch0"])?;
     assert_eq!(output.status.code(), Some(1));
@@ -132,7 +132,7 @@ fn nothing_is_left_after_an_error() -> Result<()> {
 fn an_interface_that_vanishes_ends_it_with_its_name_and_leaves_nothing() -> Result<()> {
     for mode in MODES {
         let link = Link::new()?;
-        let before = bpf::loaded()?;
+        let before = bpf::programs();
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         let held = held_by_running(&tracer)?;
         link.near.ip(&["link", "delete", NEAR])?;
@@ -157,7 +157,7 @@ fn an_interface_that_vanishes_ends_it_with_its_name_and_leaves_nothing() -> Resu
 fn nothing_is_left_after(end: impl Fn(Tracer) -> Result<Output>) -> Result<()> {
     for mode in MODES {
         let link = Link::new()?;
-        let before = bpf::loaded()?;
+        let before = bpf::programs();
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         let held = held_by_running(&tracer)?;
         let running = bpf::ensure_bare(&link.near, NEAR);

@@ -1,49 +1,47 @@
 //! What is loaded into the kernel, and what a process has left there.
 //!
-//! Listing all maps opens each of them, and a program array (a table of tail calls) that is opened
-//! and closed just when its owner has closed it is never freed: the kernel takes a reference for the
-//! clearing of such an array, and schedules the clearing only once (`prog_array_map_clear`, Linux
-//! 6.18). Maps are therefore only looked at one by one, when their programs are gone, and rarely.
+//! To list maps is to open each of them, and `bpftool` does so even to show programs. But a program
+//! array (a table of tail calls) that is opened and closed just when its owner has closed it is never
+//! freed: the kernel takes a reference for the clearing of such an array each time, and schedules the
+//! clearing only once (`prog_array_map_clear`, Linux 6.18). Here, maps are therefore only looked at
+//! one by one, when the programs that they hold are gone, and rarely.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use aya::maps::MapInfo;
+use aya::programs::{loaded_links, loaded_programs};
 
 use crate::netns::Namespace;
-use crate::process::{self, succeed};
+use crate::process::succeed;
 use crate::wait;
 
-/// The kinds of things that a process can hold, as `bpftool` names them.
+/// The kinds of things that a process can hold, as the kernel names them.
 const KINDS: [&str; 3] = [PROGRAM, MAP, LINK];
 const PROGRAM: &str = "prog";
 const MAP: &str = "map";
 const LINK: &str = "link";
 
+/// How the names of the programs begin.
+const OURS: &[u8] = b"synfin";
+
 /// Long enough for the kernel to clear a program array that was looked at.
 const BETWEEN_LOOKS_AT_MAPS: Duration = Duration::from_millis(500);
 
 /// Something loaded: its kind and number.
-pub type Loaded = (&'static str, u64);
+pub type Loaded = (&'static str, u32);
 
-/// All programs and links on this machine.
-///
-/// # Errors
-/// Where `bpftool` fails.
-pub fn loaded() -> Result<BTreeSet<Loaded>> {
-    let mut all = BTreeSet::new();
-    for kind in [PROGRAM, LINK] {
-        let numbers = list(kind)?
-            .into_iter()
-            .filter_map(|entry| entry.get("id")?.as_u64());
-        all.extend(numbers.map(|number| (kind, number)));
-    }
-    Ok(all)
+/// The programs of synfin on this machine, whoever loaded them.
+#[must_use]
+pub fn programs() -> BTreeSet<Loaded> {
+    // One that goes away during the listing is not there.
+    let programs = loaded_programs().flatten();
+    let ours = programs.filter(|program| program.name().starts_with(OURS));
+    ours.map(|program| (PROGRAM, program.id())).collect()
 }
 
 /// What a process holds descriptors of.
@@ -80,38 +78,29 @@ pub fn held_by(pid: u32) -> Result<BTreeSet<Loaded>> {
 pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>) -> Result<()> {
     let mut left = BTreeSet::new();
     let outcome = wait::until("the kernel to free programs and links", || {
-        left = loaded()?.intersection(was_held).copied().collect();
-        let programs = programs_of_synfin()?;
+        let programs = programs();
+        let links = loaded_links().flatten().map(|link| (LINK, link.id()));
+        let loaded: BTreeSet<Loaded> = links.chain(programs.iter().copied()).collect();
         let others = held_by_anyone();
-        left.extend(
-            programs
-                .difference(before)
-                .filter(|one| !others.contains(one)),
-        );
+        let orphans = programs
+            .difference(before)
+            .filter(|one| !others.contains(one));
+        left = loaded
+            .intersection(was_held)
+            .chain(orphans)
+            .copied()
+            .collect();
         Ok(left.is_empty().then_some(()))
     });
     outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))?;
-    let mut maps: Vec<u64> = was_held
-        .iter()
-        .filter(|(kind, _)| *kind == MAP)
-        .map(|(_, number)| *number)
-        .collect();
+    let mut maps = was_held.clone();
+    maps.retain(|(kind, _)| *kind == MAP);
     let outcome = wait::until("the kernel to free maps", || {
         thread::sleep(BETWEEN_LOOKS_AT_MAPS);
-        let mut still = Vec::new();
-        for number in &maps {
-            let show = ["map", "show", "id", &number.to_string()];
-            if process::run(Command::new("bpftool").args(show))?
-                .status
-                .success()
-            {
-                still.push(*number);
-            }
-        }
-        maps = still;
+        maps.retain(|(_, number)| MapInfo::from_id(*number).is_ok());
         Ok(maps.is_empty().then_some(()))
     });
-    outcome.with_context(|| format!("left: maps {maps:?}"))
+    outcome.with_context(|| format!("left: {maps:?}"))
 }
 
 /// That an interface carries neither XDP programs nor filters.
@@ -151,19 +140,6 @@ pub fn ensure_bare(namespace: &Namespace, interface: &str) -> Result<()> {
         "{interface} still has programs: {net}"
     );
     Ok(())
-}
-
-fn programs_of_synfin() -> Result<BTreeSet<Loaded>> {
-    let programs = list(PROGRAM)?.into_iter().filter_map(|entry| {
-        let ours = entry.get("name")?.as_str()?.starts_with("synfin");
-        ours.then(|| Some((PROGRAM, entry.get("id")?.as_u64()?)))?
-    });
-    Ok(programs.collect())
-}
-
-fn list(kind: &str) -> Result<Vec<Value>> {
-    let list = succeed(Command::new("bpftool").args(["-j", kind, "show"]))?;
-    serde_json::from_str(&list).context("read a list of bpftool")
 }
 
 fn held_by_anyone() -> BTreeSet<Loaded> {

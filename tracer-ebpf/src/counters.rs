@@ -20,6 +20,12 @@ pub enum Counter {
     Events,
     /// Events lost because the ring was full.
     RingFull,
+    /// SYNs held back because the ring filled and their connection was not proved.
+    HeldSyn,
+    /// SYN-ACKs held back for the same reason.
+    HeldSynAck,
+    /// Other segments held back for the same reason.
+    HeldOther,
     /// Connections that found no place in the table of openings and closings.
     TableFull,
     /// The first of the rejects, which follow in the order of [`Reject::ALL`].
@@ -31,7 +37,7 @@ pub const COUNTERS: usize = Counter::FirstReject as usize + Reject::ALL.len();
 
 impl Counter {
     /// The counters before the rejects, with the names that the summary gives them.
-    pub const NAMED: [(Self, &str); 8] = [
+    pub const NAMED: [(Self, &str); 11] = [
         (Self::Frames, "frames"),
         (Self::NotTcp, "not_tcp"),
         (Self::Segments, "segments"),
@@ -39,6 +45,9 @@ impl Counter {
         (Self::Filtered, "filtered"),
         (Self::Events, "events"),
         (Self::RingFull, "ring_full"),
+        (Self::HeldSyn, "held_syn"),
+        (Self::HeldSynAck, "held_syn_ack"),
+        (Self::HeldOther, "held_other"),
         (Self::TableFull, "table_full"),
     ];
 

@@ -8,6 +8,10 @@ use synfin_ebpf::segment::Address;
 #[unsafe(no_mangle)]
 static WATCH_JIFFIES: u32 = 8 * 250;
 
+/// Octets in the ring from which on the rest of it is for proved connections.
+#[unsafe(no_mangle)]
+static RING_WATERMARK: u64 = u64::MAX;
+
 /// Which connections are followed.
 #[unsafe(no_mangle)]
 static FILTER: Filter = Filter {
@@ -26,6 +30,13 @@ pub(crate) fn watch_jiffies() -> u32 {
     // SAFETY: the static is initialised and never written; the read is volatile because the loader
     // sets another value than the compiler sees.
     unsafe { core::ptr::read_volatile(&raw const WATCH_JIFFIES) }
+}
+
+/// Octets in the ring from which on the rest of it is for proved connections.
+#[inline(always)]
+pub(crate) fn ring_watermark() -> u64 {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const RING_WATERMARK) }
 }
 
 /// Which connections are followed.

@@ -4,7 +4,7 @@ use core::intrinsics::{AtomicOrdering, atomic_and, atomic_or};
 use core::ptr;
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::event::Event;
@@ -124,6 +124,11 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     fn now_ns(&self) -> u64 {
         // SAFETY: takes nothing and only reads a clock.
         unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
+    fn is_crowded(&self) -> bool {
+        EVENTS.query(BPF_RB_AVAIL_DATA.into()) > globals::ring_watermark()
     }
 
     #[inline(always)]

@@ -158,8 +158,15 @@ impl Scope {
     const OUTER: u32 = 1 << 24;
     const INNER: u32 = 1 << 25;
 
+    /// Whether both tags are there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_full(self) -> bool {
+        self.0 & Self::INNER != 0
+    }
+
     /// Adds a tag inside those that are there; the tag control information's priority bits do not
-    /// tell connections apart. A third tag is ignored: the parser refuses such a frame.
+    /// tell connections apart.
     #[inline(always)]
     #[must_use]
     pub const fn tagged(self, control: u16) -> Self {

@@ -138,6 +138,13 @@ impl Flow {
         &self.marks
     }
 
+    /// Whether both sides have acknowledged the other's SYN: somebody real is at either end.
+    #[inline(always)]
+    pub(super) fn is_proved(&self) -> bool {
+        let both = Mark::syn_acked(Half::Lo).and(Mark::syn_acked(Half::Hi));
+        self.marks.get() & both.0 == both.0
+    }
+
     /// Takes the numbers of a SYN or SYN-ACK.
     #[inline(always)]
     pub(super) fn take_syn<F: Octets + ?Sized, H: Host>(&self, seen: &Seen<'_, F>, host: &H) {

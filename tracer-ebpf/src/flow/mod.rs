@@ -17,7 +17,7 @@ use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Why};
 use crate::filter::Filter;
 use crate::octets::Octets;
-use crate::segment::{MAX_OPTIONS, Scope, Segment};
+use crate::segment::{Flags, MAX_OPTIONS, Scope, Segment};
 use crate::wire::{self, Located, Reject};
 
 /// Places in the watch filter.
@@ -63,6 +63,9 @@ pub trait Host {
 
     /// Nanoseconds of the monotonic clock, or a capture's time.
     fn now_ns(&self) -> u64;
+
+    /// Whether the ring is so full that the rest of it is for proved connections.
+    fn is_crowded(&self) -> bool;
 
     /// The CPU, and its count of events before this one.
     fn serial(&self) -> (u32, u64);
@@ -258,6 +261,11 @@ fn report<F: Octets + ?Sized, H: Host>(
     host: &H,
 ) {
     let segment = &seen.segment;
+    if !flow.is_some_and(Flow::is_proved) && host.is_crowded() {
+        // A flood must not hide a real connection: the event that proves one carries its opening.
+        host.count(held(segment.flags).index());
+        return;
+    }
     let (cpu, serial) = host.serial();
     let emitted = host.emit(|event| {
         event.serial = serial;
@@ -292,4 +300,14 @@ fn report<F: Octets + ?Sized, H: Host>(
         Counter::RingFull
     };
     host.count(counter.index());
+}
+
+/// The counter of a segment that is held back.
+#[inline(always)]
+const fn held(flags: Flags) -> Counter {
+    match (flags.syn(), flags.ack()) {
+        (true, false) => Counter::HeldSyn,
+        (true, true) => Counter::HeldSynAck,
+        (false, _) => Counter::HeldOther,
+    }
 }

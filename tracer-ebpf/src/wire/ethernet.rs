@@ -21,6 +21,8 @@ pub(super) fn locate<F: Octets + ?Sized>(frame: &F, mut scope: Scope) -> Result<
         let version = match u16::from_be_bytes([a, b]) {
             ETHERTYPE_IPV4 => Version::V4,
             ETHERTYPE_IPV6 => Version::V6,
+            // A device may have taken one off already.
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ if scope.is_full() => break,
             ETHERTYPE_VLAN | ETHERTYPE_QINQ => {
                 let control = frame.read(offset + 2).ok_or(Reject::TruncatedLink)?;
                 scope = scope.tagged(u16::from_be_bytes(control));

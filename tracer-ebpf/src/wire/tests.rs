@@ -131,6 +131,9 @@ fn a_tag_that_the_device_took_off_is_the_outer_one() {
     let frame = ethernet(&[8], 0x0800, &ipv4(0, 0, &SYN));
     let located = locate(frame.as_slice(), Scope::default().tagged(7));
     assert!(located.unwrap().unwrap().scope.vlans().eq([7, 8]));
+    let frame = ethernet(&[8, 9], 0x0800, &ipv4(0, 0, &SYN));
+    let refused = locate(frame.as_slice(), Scope::default().tagged(7));
+    assert_eq!(refused.unwrap_err(), Reject::TooManyVlanTags);
 }
 
 #[test]

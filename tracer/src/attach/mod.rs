@@ -73,8 +73,10 @@ impl Programs {
     pub fn load_object(object: &[u8], options: &LoadOptions) -> Result<Self, AttachError> {
         let watch_jiffies = u32::try_from(WATCH_SECONDS * tick::rate()?).unwrap_or(u32::MAX);
         let filter = options.filter.to_octets();
+        let ring_watermark = u64::from(options.ring_size) / 4 * 3;
         let ebpf = EbpfLoader::new()
             .override_global("WATCH_JIFFIES", &watch_jiffies, true)
+            .override_global("RING_WATERMARK", &ring_watermark, true)
             .override_global("FILTER", &filter[..], true)
             .map_max_entries("EVENTS", options.ring_size)
             .map_max_entries("FLOWS", options.table_size)

@@ -111,6 +111,11 @@ impl Host for Tracker {
         self.now_ns.get()
     }
 
+    fn is_crowded(&self) -> bool {
+        // The queue is emptied frame by frame.
+        false
+    }
+
     fn serial(&self) -> (u32, u64) {
         let serial = self.serial.get();
         self.serial.set(serial + 1);

@@ -77,6 +77,9 @@ impl Printer {
             ("ring_full", ring_full),
             // What serial numbers prove to be missing beyond what the programs counted.
             ("unaccounted", lost.saturating_sub(ring_full)),
+            ("held_syn", totals.get(Counter::HeldSyn)),
+            ("held_syn_ack", totals.get(Counter::HeldSynAck)),
+            ("held_other", totals.get(Counter::HeldOther)),
             ("table_full", totals.get(Counter::TableFull)),
             ("connections_evicted", counts.evicted),
             ("records_dropped", dropped),
