@@ -4,6 +4,8 @@
 //! [`Output`]. The same calls give the same output: there is no I/O, no clock and no randomness here.
 //! The number of connections is bounded; reaching the bound hands out the longest idle.
 
+mod closing;
+mod opening;
 mod side;
 mod state;
 mod track;

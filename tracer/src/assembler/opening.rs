@@ -1,0 +1,195 @@
+//! How a track takes the segments of an opening: SYN, SYN-ACK, and what acknowledges them.
+
+use synfin_ebpf::event::{self, Event};
+use synfin_ebpf::flow::{Half, Key};
+use synfin_ebpf::segment::{Flags, Segment};
+use synfin_ebpf::seq::Seq;
+
+use super::state::Input;
+use super::track::Track;
+use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, TcpOptions, WrongAck};
+
+impl Track {
+    /// Takes a SYN or SYN-ACK; tells whether it came again.
+    pub(super) fn take_syn(&mut self, segment: &Segment, event: &Event, from: Role) -> bool {
+        let t_ns = event.time_ns;
+        let with_ack = segment.flags.ack();
+        let established = self.established();
+        let options = syn_options(&event.sender, segment.flags);
+        let own = self.side_mut(from);
+        let again = own.syns > 0 && own.iss == Some(segment.seq) && !own.healed;
+        let changed = own.iss.is_some_and(|iss| iss != segment.seq);
+        let acknowledged = own.syn_acked_ns.is_some();
+        let since_last = t_ns.saturating_sub(own.last_syn_ns);
+        if changed && (acknowledged || !with_ack) {
+            // The number that was acknowledged stays; a SYN may yet turn out to open another
+            // connection in place of this one.
+            self.note(if with_ack {
+                Anomaly::SynAckIsnChanged
+            } else {
+                Anomaly::SynInOpenConnection
+            });
+            if !with_ack {
+                self.pending_syn = Some(Box::new(*event));
+            }
+            return false;
+        }
+        own.last_syn_ns = t_ns;
+        own.sent_syn |= !with_ack;
+        // A simultaneous open repeats the SYN's number in its SYN-ACK: that is no retransmission.
+        let new_form = with_ack && !own.sent_syn_ack && own.sent_syn;
+        own.sent_syn_ack |= with_ack;
+        if again {
+            own.syns += u32::from(!new_form);
+            if !with_ack {
+                self.backoff_ns.push(since_last);
+            } else if new_form {
+                self.advance(from, Input::SendsSynAck, Some(Input::SynArrives));
+            } else if established {
+                self.note(Anomaly::SynAckRetransmitted);
+            }
+            return !new_form;
+        }
+        own.iss = Some(segment.seq);
+        own.opened_ns = Some(t_ns);
+        own.syns = own.syns.max(1);
+        own.syn_len = segment.len;
+        own.options = Some(options);
+        if changed {
+            self.note(Anomaly::SynAckIsnChanged);
+        }
+        if segment.len > 0 && !options.fast_open {
+            self.note(Anomaly::DataOnSyn);
+        }
+        let (sends, arrives) = if with_ack {
+            (Input::SendsSynAck, None)
+        } else {
+            (Input::SendsSyn, Some(Input::SynArrives))
+        };
+        self.advance(from, sends, arrives);
+        false
+    }
+
+    /// The acknowledgment of a SYN-ACK: ISS+1, or as much more as the SYN carried (RFC 7413 §3).
+    pub(super) fn take_syn_ack_ack(
+        &mut self,
+        segment: &Segment,
+        from: Role,
+        t_ns: u64,
+    ) -> Option<Check> {
+        let peer = self.side_mut(from.peer());
+        let Some(iss) = peer.iss else {
+            // Nobody saw the SYN; its answer names the number.
+            peer.iss = Some(segment.ack.add(u32::MAX));
+            peer.acknowledge_syn(t_ns);
+            return None;
+        };
+        let expected = iss.add(1);
+        let beyond = segment.ack.since(expected);
+        if beyond > peer.syn_len {
+            self.note(Anomaly::WrongSynAckAck);
+            self.wrong_ack.get_or_insert(WrongAck {
+                expected,
+                seen: segment.ack,
+            });
+            return Some(Check {
+                proof: Proof::AcknowledgesSyn,
+                expected: Some(expected),
+            });
+        }
+        let news = peer.acknowledge_syn(t_ns);
+        self.fast_open |= beyond > 0;
+        if news {
+            self.advance_one(from.peer(), Input::AckOfSynArrives);
+        }
+        news.then_some(Check::holds(Proof::AcknowledgesSyn))
+    }
+
+    /// The acknowledgment of any other segment, while the peer's SYN waits for one.
+    pub(super) fn take_syn_ack(
+        &mut self,
+        segment: &Segment,
+        from: Role,
+        t_ns: u64,
+    ) -> Option<Check> {
+        let bare = !self.side(from).sent_syn && !self.side(from).sent_syn_ack;
+        let peer = self.side(from.peer());
+        let iss = peer.iss?;
+        if peer.syn_acked_ns.is_some() {
+            return None;
+        }
+        // A server that has not sent a SYN acknowledges exactly, or speaks of another connection.
+        let exact = from == Role::Server && bare;
+        let right = if exact {
+            segment.ack == iss.add(1)
+        } else {
+            peer.syn_covered(segment.ack)
+        };
+        if !right {
+            if let Some(answered) = self.syn_ack_answered_by(segment.ack, from.peer()) {
+                self.side_mut(from.peer()).iss = Some(answered);
+            } else {
+                return Some(Check {
+                    proof: Proof::AcknowledgesSyn,
+                    expected: Some(iss.add(1)),
+                });
+            }
+        }
+        let peer = self.side_mut(from.peer());
+        peer.acknowledge_syn(t_ns);
+        let (healed, opened_ns) = (peer.healed, peer.opened_ns);
+        let own = self.side_mut(from);
+        if healed && own.iss.is_some() {
+            // It would not have acknowledged a SYN-ACK that did not acknowledge it.
+            own.acknowledge_syn(opened_ns.unwrap_or(t_ns));
+        }
+        if from == Role::Client {
+            self.ack_via_data = segment.len > 0;
+        }
+        self.advance(from, Input::SendsAckOfSyn, Some(Input::AckOfSynArrives));
+        Some(Check::holds(Proof::AcknowledgesSyn))
+    }
+
+    /// The number of an earlier SYN-ACK that this acknowledgment fits, where several were sent.
+    fn syn_ack_answered_by(&self, ack: Seq, by: Role) -> Option<Seq> {
+        let mut steps = self.kept.iter().map(|kept| &kept.step);
+        let found = steps.find(|step| {
+            step.from == by && step.flags.syn() && step.flags.ack() && step.seq.add(1) == ack
+        });
+        found.map(|step| step.seq)
+    }
+}
+
+/// Which half is the client, and how sure that is.
+pub(super) fn roles(event: &Event, key: &Key, sender: Half) -> (Half, Confidence) {
+    let flags = Flags(event.flags);
+    match (flags.syn(), flags.ack()) {
+        (true, false) => return (sender, Confidence::Observed),
+        (true, true) => return (sender.peer(), Confidence::Observed),
+        _ => {}
+    }
+    // Of two SYNs that the programs remember, the first was the client's.
+    match (event.sender.iss(), event.receiver.iss()) {
+        (Some(_), Some(_)) if event.receiver.opened_ns < event.sender.opened_ns => {
+            (sender.peer(), Confidence::Observed)
+        }
+        (Some(_), _) => (sender, Confidence::Observed),
+        (None, Some(_)) => (sender.peer(), Confidence::Observed),
+        // Servers listen on low ports, clients are given high ones.
+        (None, None) if key.lo_port < key.hi_port => (Half::Hi, Confidence::Inferred),
+        (None, None) => (Half::Lo, Confidence::Inferred),
+    }
+}
+
+/// The options of a SYN or SYN-ACK, ECN's flags among them (RFC 3168 §6.1.1).
+fn syn_options(sender: &event::Side, flags: Flags) -> TcpOptions {
+    let ecn = if flags.ack() {
+        flags.any(Flags::ECE) && !flags.any(Flags::CWR)
+    } else {
+        flags.any(Flags::ECE) && flags.any(Flags::CWR)
+    };
+    TcpOptions {
+        ecn,
+        ..TcpOptions::parse(sender.options())
+    }
+}
