@@ -32,9 +32,7 @@ impl XdpFrame {
             linear: Linear::new(md.data, md.data_end),
         }
     }
-}
 
-impl XdpFrame {
     /// Whether all of it lies in the linear part.
     #[inline(always)]
     pub(crate) fn is_linear(&self) -> bool {
@@ -51,15 +49,14 @@ impl Octets for XdpFrame {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
         let to = into.as_ptr().cast::<c_void>();
-        // SAFETY: `len` is no more than `N`, which the helper's caller is made to prove by the
-        // verifier; the helper checks the range in the packet.
-        len <= N && unsafe { bpf_xdp_load_bytes(self.ctx, offset as u32, to, len as u32) } == 0
+        // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
+        len <= N && unsafe { bpf_xdp_load_bytes(self.ctx, low(offset), to, low(len)) } == 0
     }
 
     #[inline(always)]
     fn wire_len(&self) -> usize {
         // SAFETY: the context is the hook's.
-        unsafe { bpf_xdp_get_buff_len(self.ctx) as usize }
+        usize::try_from(unsafe { bpf_xdp_get_buff_len(self.ctx) }).unwrap_or(usize::MAX)
     }
 
     #[inline(always)]
@@ -79,9 +76,7 @@ impl SkbFrame {
             linear: Linear::new(skb.data, skb.data_end),
         }
     }
-}
 
-impl SkbFrame {
     /// Whether all of it lies in the linear part.
     #[inline(always)]
     pub(crate) fn is_linear(&self) -> bool {
@@ -98,10 +93,8 @@ impl Octets for SkbFrame {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
         let to = into.as_ptr().cast::<c_void>();
-        // SAFETY: `len` is no more than `N`, which the helper's caller is made to prove by the
-        // verifier; the helper checks the range in the packet.
-        len <= N
-            && unsafe { bpf_skb_load_bytes(self.ctx.cast(), offset as u32, to, len as u32) } == 0
+        // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
+        len <= N && unsafe { bpf_skb_load_bytes(self.ctx.cast(), low(offset), to, low(len)) } == 0
     }
 
     #[inline(always)]
@@ -141,6 +134,12 @@ impl Linear {
         // SAFETY: `at..at + N` was compared with the buffer's end just above; the verifier proves it.
         Some(unsafe { load(at) })
     }
+}
+
+/// The low half, which is all that the helpers take; frames are shorter.
+#[inline(always)]
+const fn low(number: usize) -> u32 {
+    (number as u64 & 0xffff_ffff) as u32
 }
 
 /// One load instruction of the BPF machine.

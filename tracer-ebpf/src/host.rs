@@ -184,5 +184,5 @@ fn wake_up() -> u64 {
 #[inline(always)]
 fn jiffies() -> u32 {
     // SAFETY: takes nothing and only reads. The low half is enough for seconds.
-    unsafe { bpf_jiffies64() as u32 }
+    (unsafe { bpf_jiffies64() } & 0xffff_ffff) as u32
 }

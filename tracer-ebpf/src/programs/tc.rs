@@ -45,7 +45,7 @@ fn near(ctx: &TcContext, direction: Direction) -> i32 {
         if !frame.is_linear() {
             // Comes back only where the program is missing; then the frame is counted as it seemed.
             // SAFETY: nothing of this frame's run is held that the other program would have to release.
-            let _ = unsafe { TC_FAR.tail_call(ctx, direction as u32) };
+            unsafe { TC_FAR.tail_call(ctx, direction as u32) };
         }
         give_up(reject, &host);
     }
@@ -79,7 +79,7 @@ fn vantage(ctx: &TcContext, direction: Direction) -> Vantage {
     // SAFETY: as above.
     let tagged = unsafe { (*skb).vlan_present } != 0;
     let scope = if tagged {
-        Scope::default().tagged(control as u16)
+        Scope::default().tagged((control & 0xffff) as u16)
     } else {
         Scope::default()
     };

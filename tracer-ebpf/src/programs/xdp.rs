@@ -22,7 +22,7 @@ fn synfin_xdp(ctx: XdpContext) -> u32 {
         if !frame.is_linear() {
             // Comes back only where the program is missing; then the frame is counted as it seemed.
             // SAFETY: nothing of this frame's run is held that the other program would have to release.
-            let _ = unsafe { XDP_FAR.tail_call(&ctx, 0) };
+            unsafe { XDP_FAR.tail_call(&ctx, 0) };
         }
         give_up(reject, &host);
     }
@@ -51,7 +51,8 @@ fn synfin_xdp_far(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn vantage(ctx: &XdpContext) -> Vantage {
     Vantage {
-        interface: ctx.ingress_ifindex() as u32,
+        // SAFETY: the hook hands a valid context to its program.
+        interface: unsafe { (*ctx.ctx).ingress_ifindex },
         direction: Direction::Ingress,
         scope: Scope::default(),
     }
