@@ -76,7 +76,7 @@ fn a_duration_that_is_none_is_refused() -> Result<()> {
 }
 
 fn more_ports_or_hosts_than_the_filter_holds_are_refused() -> Result<()> {
-    let most = synfin_ebpf::filter::MAX_TERMS;
+    let most = synfin_ebpf::flow::filter::MAX_TERMS;
     let ports: Vec<String> = (1..=most + 1).map(|port| port.to_string()).collect();
     refused(&["-i", "lo", "--port", &ports.join(",")], "--port")?;
     let hosts = ports

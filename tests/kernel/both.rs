@@ -9,8 +9,8 @@ use synfin::attach::{CpuCounters, LoadOptions, Programs};
 use synfin::source::{Clock, Tracker};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{Direction, Event, NO_EVENT};
-use synfin_ebpf::filter::Filter;
 use synfin_ebpf::flow::Vantage;
+use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Scope;
 use synfin_tests::requirement;
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use synfin_ebpf::counters::{COUNTERS, Counter};
-use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Flags;
 use synfin_ebpf::wire::Reject;
 use synfin_tests::cases;

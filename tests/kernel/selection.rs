@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use synfin_ebpf::counters::Counter;
-use synfin_ebpf::filter::{Filter, Network};
+use synfin_ebpf::flow::filter::{Filter, Network};
 use synfin_ebpf::segment::Address;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};

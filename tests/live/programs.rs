@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
 use synfin_tests::capture::Capture;
 use synfin_tests::cases;
 use synfin_tests::daemon::{self, Tracer};
@@ -160,11 +161,16 @@ fn a_client_killed_in_mid_transfer_resets_the_connection() -> Result<()> {
     command
         .args(["--silent", "--limit-rate", "100k", "--output"])
         .arg(&file);
-    let client = Background::start(command.arg(format!("http://{NEAR_V4}/{FILE}")))?;
+    let mut client = Background::start(command.arg(format!("http://{NEAR_V4}/{FILE}")))?;
     wait::until("the transfer to begin", || {
-        Ok(fs::metadata(&file)
-            .is_ok_and(|file| file.len() > 0)
-            .then_some(()))
+        let file = fs::metadata(&file);
+        Ok(file.is_ok_and(|file| file.len() > 0).then_some(()))
+    })?;
+    // What it has not read makes its end a reset (RFC 2525 §2.17): it stops reading before it dies.
+    client.signal(Signal::SIGSTOP)?;
+    wait::until("data that the client does not read", || {
+        let unread = watched.link.far.enter(|| Ok(services::unread_from(80)))?;
+        Ok((unread > 0).then_some(()))
     })?;
     client.kill()?;
     let connections = watched.judged(1)?;

@@ -5,8 +5,8 @@ mod steps;
 
 use synfin::source::Tracker;
 use synfin_ebpf::event::{Direction, Event};
-use synfin_ebpf::filter::Filter;
 use synfin_ebpf::flow::Vantage;
+use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Scope;
 use synfin_tests::conversation::{Conversation, Sender};
 

@@ -146,17 +146,64 @@ fn serve(
 
 /// Whether anyone listens on the port in the namespace of the calling thread.
 fn listens(port: u16) -> bool {
+    sockets()
+        .iter()
+        .any(|socket| socket.local_port == port && socket.state == LISTEN)
+}
+
+/// Octets that arrived from this port of a peer, and that nobody has read yet, in the namespace of
+/// the calling thread.
+#[must_use]
+pub fn unread_from(port: u16) -> u64 {
+    let sockets = sockets().into_iter();
+    let ours = sockets.filter(|socket| socket.remote_port == port && socket.state == ESTABLISHED);
+    ours.map(|socket| socket.unread).sum()
+}
+
+/// The kernel's numbers of states.
+const ESTABLISHED: &str = "01";
+const LISTEN: &str = "0A";
+
+/// A line of the kernel's tables of sockets.
+struct Socket {
+    local_port: u16,
+    remote_port: u16,
+    state: String,
+    unread: u64,
+}
+
+fn sockets() -> Vec<Socket> {
     // `/proc/net` is that of the process' first thread.
     let tables = ["tcp", "tcp6"].map(|table| format!("/proc/thread-self/net/{table}"));
+    let tables: Vec<String> = tables.iter().flat_map(fs::read_to_string).collect();
     tables
         .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .any(|table| {
-            table.lines().any(|line| {
-                let mut words = line.split_whitespace().skip(1);
-                let local = words.next().unwrap_or_default();
-                let (_, state) = (words.next(), words.next());
-                local.ends_with(&format!(":{port:04X}")) && state == Some("0A")
-            })
-        })
+        .flat_map(|table| table.lines())
+        .filter_map(socket)
+        .collect()
+}
+
+/// Reads `sl local:port remote:port state unsent:unread …`, all in hexadecimal; `None` of the head.
+fn socket(line: &str) -> Option<Socket> {
+    let mut words = line.split_whitespace().skip(1);
+    let port = |word: &str| u16::from_str_radix(word.rsplit_once(':')?.1, 16).ok();
+    Some(Socket {
+        local_port: port(words.next()?)?,
+        remote_port: port(words.next()?)?,
+        state: words.next()?.to_owned(),
+        unread: u64::from_str_radix(words.next()?.rsplit_once(':')?.1, 16).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_kernels_table_of_sockets() {
+        let line = "   1: 0101010A:0050 0201010A:CBB0 01 00000000:00001F40 00:00000000 00000000 0";
+        let socket = socket(line).unwrap();
+        assert_eq!((socket.local_port, socket.remote_port), (80, 52144));
+        assert_eq!((socket.state.as_str(), socket.unread), (ESTABLISHED, 8000));
+    }
 }

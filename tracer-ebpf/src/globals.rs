@@ -1,7 +1,7 @@
 //! Read-only globals, set by the loader before the verifier sees the programs, which removes what
 //! they switch off.
 
-use synfin_ebpf::filter::{Filter, MAX_TERMS, Network};
+use synfin_ebpf::flow::filter::{Filter, MAX_TERMS, Network};
 use synfin_ebpf::segment::Address;
 
 /// For how long a significant segment keeps its connection watched, in jiffies.

@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BP
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::event::Event;
-use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{Flow, Host, Key, Mark};
 
 use crate::globals;

@@ -1,8 +1,8 @@
 //! Reads TCP headers and follows connection openings and closings.
 //!
-//! `octets → wire → segment → flow → event`: the same code runs in the kernel programs and in the
-//! readers of user space, so that the same frames give the same events on both ways. No module
-//! imports one to its right. Absent on purpose: allocation, clocks, maps and `unsafe`; what a place
+//! Data goes one way, `octets → wire → segment → flow → event`: the same code runs in the kernel
+//! programs and in the readers of user space, so that the same frames give the same events on both
+//! ways. Absent on purpose: allocation, clocks, maps and `unsafe`; what a place
 //! has of those comes in through [`flow::Host`].
 #![no_std]
 #![forbid(unsafe_code)]
@@ -12,7 +12,6 @@ extern crate std;
 
 pub mod counters;
 pub mod event;
-pub mod filter;
 pub mod flow;
 pub mod octets;
 pub mod segment;

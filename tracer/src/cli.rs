@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use synfin_ebpf::filter::{Filter, MAX_TERMS, Network};
+use synfin_ebpf::flow::filter::{Filter, MAX_TERMS, Network};
 use synfin_ebpf::segment::Address;
 
 use crate::attach::XdpChoice;

@@ -5,9 +5,11 @@
 //! Absent on purpose: verdicts and connection states, which user space derives from the events.
 
 mod entry;
+pub mod filter;
 mod key;
 
 pub use entry::{Flow, Mark};
+pub use filter::Filter;
 pub use key::{Half, Key};
 
 use core::cell::Cell;
@@ -15,7 +17,6 @@ use core::ops::Deref;
 
 use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Why};
-use crate::filter::Filter;
 use crate::octets::Octets;
 use crate::segment::{Flags, MAX_OPTIONS, Scope, Segment};
 use crate::wire::{self, Located, Reject};

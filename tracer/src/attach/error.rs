@@ -198,7 +198,7 @@ fn release() -> String {
 
 #[cfg(test)]
 mod tests {
-    use synfin_ebpf::filter::Filter;
+    use synfin_ebpf::flow::filter::Filter;
 
     use super::*;
 

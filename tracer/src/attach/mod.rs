@@ -19,7 +19,7 @@ use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::Direction;
-use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::filter::Filter;
 
 /// For how long a significant segment keeps its connection watched, in seconds.
 const WATCH_SECONDS: u64 = 8;

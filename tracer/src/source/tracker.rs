@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{Event, NO_EVENT};
-use synfin_ebpf::filter::Filter;
+use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{self, Flow, Host, Key, Looked, Mark, Vantage, WATCH_SLOTS};
 use synfin_ebpf::octets::Octets;
 

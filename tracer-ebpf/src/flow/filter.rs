@@ -1,6 +1,6 @@
 //! Which connections are followed: `--port` and `--host`, applied before anything is remembered.
 
-use crate::flow::Key;
+use super::Key;
 use crate::segment::Address;
 
 /// The most ports and the most networks that a filter holds.
