@@ -21,15 +21,8 @@ const ETHERNET_LEN: usize = 14;
 /// What TC answers to let the next program decide: −1.
 const TCX_NEXT: u32 = u32::MAX;
 
-/// The programs that look at frames, and those that take over from them.
-pub(crate) const PROGRAMS: [&str; 6] = [
-    "synfin_xdp",
-    "synfin_ingress",
-    "synfin_egress",
-    "synfin_xdp_far",
-    "synfin_ingress_far",
-    "synfin_egress_far",
-];
+/// The programs.
+pub(crate) const PROGRAMS: [&str; 3] = ["synfin_xdp", "synfin_ingress", "synfin_egress"];
 
 /// The programs and the tracker.
 pub(crate) struct Both {

@@ -76,9 +76,13 @@ fn rejected() -> Vec<(Reject, Vec<u8>)> {
 
 fn every_reject_has_its_counter() -> Result<()> {
     let frames = rejected();
-    for reject in Reject::ALL {
+    // BPF_PROG_TEST_RUN makes buffers in one piece: what is out of reach is tested on captures.
+    let within = Reject::ALL
+        .iter()
+        .filter(|reject| **reject != Reject::OutOfReach);
+    for reject in within {
         ensure!(
-            frames.iter().any(|(of, _)| *of == reject),
+            frames.iter().any(|(of, _)| of == reject),
             "no frame for {reject:?}"
         );
     }

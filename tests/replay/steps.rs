@@ -1,7 +1,11 @@
 //! Which segments are reported, and why: every state of a connection by every kind of segment.
 
-use synfin_ebpf::event::Why;
-use synfin_ebpf::segment::Flags;
+use synfin::source::Tracker;
+use synfin_ebpf::event::{Direction, Why};
+use synfin_ebpf::flow::{Filter, Vantage};
+use synfin_ebpf::octets::Captured;
+use synfin_ebpf::segment::{Flags, Scope};
+use synfin_ebpf::wire::Reject;
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
 
@@ -93,5 +97,31 @@ fn every_state_by_every_segment() {
             let last = all.last().map_or(&[][..], Vec::as_slice);
             assert_eq!(reported(last), expected, "{segment} in {state}");
         }
+    }
+}
+
+#[test]
+fn headers_past_the_snap_length_are_out_of_reach_and_not_truncated() {
+    let octets = talk()
+        .syn()
+        .frames()
+        .map(|(_, frame)| frame.octets())
+        .next();
+    let octets = octets.expect("a frame");
+    let vantage = Vantage {
+        interface: 1,
+        direction: Direction::Ingress,
+        scope: Scope::default(),
+    };
+    for cut in [10, 20, 40] {
+        let captured = Captured {
+            octets: &octets[..cut],
+            wire_len: octets.len(),
+        };
+        let mut tracker = Tracker::new(Filter::default());
+        tracker.take(&captured, &vantage, 1);
+        assert_eq!(tracker.counters()[Reject::OutOfReach.index()], 1, "{cut}");
+        tracker.take(&octets[..cut], &vantage, 2);
+        assert_eq!(tracker.counters()[Reject::OutOfReach.index()], 1, "{cut}");
     }
 }

@@ -82,6 +82,7 @@ impl Reject {
             Self::TinyFragment => "tiny_fragment",
             Self::TruncatedTransport => "truncated_transport",
             Self::BadDataOffset => "bad_data_offset",
+            Self::OutOfReach => "headers_out_of_reach",
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Frames where the hooks find them: in the linear part of a packet buffer, or behind a helper call.
+//! Frames where the hooks find them: in the linear part of a packet buffer.
 
 use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::helpers::{
+    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
 use synfin_ebpf::octets::Octets;
-
-use crate::maps::{GATHER, GATHER_SLACK, GATHERED, Gather};
 
 /// The frame of an XDP program.
 pub(crate) struct XdpFrame {
@@ -31,12 +31,6 @@ impl XdpFrame {
             ctx,
             linear: Linear::new(md.data, md.data_end),
         }
-    }
-
-    /// Whether all of it lies in the linear part.
-    #[inline(always)]
-    pub(crate) fn is_linear(&self) -> bool {
-        self.linear.len() >= self.wire_len()
     }
 }
 
@@ -64,23 +58,38 @@ impl Octets for XdpFrame {
         // Most frames are linear: then the helper call is saved.
         len <= self.linear.len() || len <= self.wire_len()
     }
+
+    #[inline(always)]
+    fn is_whole(&self) -> bool {
+        self.linear.len() >= self.wire_len()
+    }
 }
 
 impl SkbFrame {
+    /// Octets that hold the headers of all but the oddest frames.
+    const HEADERS: usize = 256;
+
     #[inline(always)]
     pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
+        let frame = Self::as_it_lies(ctx);
+        let linear = frame.linear.len();
+        if linear >= Self::HEADERS || linear >= frame.wire_len() {
+            return frame;
+        }
+        // The stack would gather the headers itself a moment later; no octet of the packet changes.
+        // SAFETY: the context is the hook's; every pointer into the packet is taken anew below.
+        let _ = unsafe { bpf_skb_pull_data(ctx, low(frame.wire_len().min(Self::HEADERS))) };
+        Self::as_it_lies(ctx)
+    }
+
+    #[inline(always)]
+    fn as_it_lies(ctx: *mut __sk_buff) -> Self {
         // SAFETY: the hook hands a valid context to its program.
         let skb = unsafe { &*ctx };
         Self {
             ctx,
             linear: Linear::new(skb.data, skb.data_end),
         }
-    }
-
-    /// Whether all of it lies in the linear part.
-    #[inline(always)]
-    pub(crate) fn is_linear(&self) -> bool {
-        self.linear.len() >= self.wire_len()
     }
 }
 
@@ -101,6 +110,11 @@ impl Octets for SkbFrame {
     fn wire_len(&self) -> usize {
         // SAFETY: the context is the hook's.
         unsafe { (*self.ctx).len as usize }
+    }
+
+    #[inline(always)]
+    fn is_whole(&self) -> bool {
+        self.linear.len() >= self.wire_len()
     }
 }
 
@@ -190,54 +204,4 @@ unsafe fn load<const N: usize>(at: usize) -> [u8; N] {
         offset += 8;
     }
     octets
-}
-
-/// The beginning of a frame whose headers lie beyond its linear part, copied into this CPU's memory.
-pub(crate) struct Gathered<'f, F> {
-    frame: &'f F,
-    octets: *const Gather,
-    len: usize,
-    wire_len: usize,
-}
-
-impl<'f, F: Octets> Gathered<'f, F> {
-    /// Copies it; `None` where that fails.
-    #[inline(always)]
-    pub(crate) fn new(frame: &'f F) -> Option<Self> {
-        let wire_len = frame.wire_len();
-        let octets = GATHER.get_ptr_mut(0)?;
-        let len = wire_len.min(GATHERED);
-        // SAFETY: the array's element belongs to this CPU.
-        let cell = unsafe { &*octets.cast::<Cell<Gather>>() };
-        (len > 0 && frame.copy(0, len, cell)).then_some(Self {
-            frame,
-            octets,
-            len,
-            wire_len,
-        })
-    }
-}
-
-impl<F: Octets> Octets for Gathered<'_, F> {
-    #[inline(always)]
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        if offset + N > self.len {
-            return None;
-        }
-        const { assert!(N <= GATHER_SLACK) };
-        // The mask changes nothing; it shows the verifier what the comparison above has proved.
-        let at = self.octets.cast::<u8>().wrapping_add(offset % GATHERED);
-        // SAFETY: inside the array, whose slack holds what a read takes past the mask.
-        Some(unsafe { load(at as usize) })
-    }
-
-    #[inline(always)]
-    fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
-        self.frame.copy(offset, len, into)
-    }
-
-    #[inline(always)]
-    fn wire_len(&self) -> usize {
-        self.wire_len
-    }
 }

@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ptr;
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::{Flow, Key, WATCH_SLOTS};
 
@@ -27,27 +27,6 @@ unsafe impl Sync for Shared {}
 /// What each CPU counts for itself.
 #[map]
 pub(crate) static CPUS: PerCpuArray<Cpu> = PerCpuArray::with_max_entries(1, 0);
-
-/// The program for XDP frames whose headers are out of reach.
-#[map]
-pub(crate) static XDP_FAR: ProgramArray = ProgramArray::with_max_entries(1, 0);
-
-/// The programs for TC frames whose headers are out of reach, by direction.
-#[map]
-pub(crate) static TC_FAR: ProgramArray = ProgramArray::with_max_entries(2, 0);
-
-/// Octets at the beginning of a frame that are enough for its headers.
-pub(crate) const GATHERED: usize = 512;
-
-/// Octets behind them that nothing is copied to: the longest read.
-pub(crate) const GATHER_SLACK: usize = 16;
-
-/// The beginning of a frame.
-pub(crate) type Gather = [u8; GATHERED + GATHER_SLACK];
-
-/// Where each CPU copies the beginning of a frame whose headers are not in one piece.
-#[map]
-pub(crate) static GATHER: PerCpuArray<Gather> = PerCpuArray::with_max_entries(1, 0);
 
 /// One cell: not zero while the reader sleeps and wants to be woken by the next event.
 #[map]

@@ -37,6 +37,12 @@ pub trait Octets {
     /// Length of the frame on the wire, in octets. A capture may hold fewer.
     fn wire_len(&self) -> usize;
 
+    /// Whether everything that was on the wire can be read.
+    #[inline(always)]
+    fn is_whole(&self) -> bool {
+        true
+    }
+
     /// Whether the frame was at least `len` octets long on the wire.
     #[inline(always)]
     fn reaches(&self, len: usize) -> bool {
@@ -89,6 +95,10 @@ impl Octets for Captured<'_> {
 
     fn wire_len(&self) -> usize {
         self.wire_len
+    }
+
+    fn is_whole(&self) -> bool {
+        self.octets.len() >= self.wire_len
     }
 }
 

@@ -87,39 +87,20 @@ pub struct Vantage {
     pub scope: Scope,
 }
 
-/// What came of looking at a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Looked {
-    /// It was counted, and reported where it mattered.
-    Done,
-    /// Its headers are not in reach of this view of it: nothing was counted yet. Where there is no
-    /// other view, [`give_up`] counts it.
-    OutOfReach(Reject),
-}
-
 /// Looks at one frame, counts it, and reports it where it opens or closes a connection.
 #[inline(always)]
-pub fn trace<F: Octets + ?Sized, H: Host>(frame: &F, vantage: &Vantage, host: &H) -> Looked {
-    let index = match look(frame, vantage, host) {
+pub fn trace<F: Octets + ?Sized, H: Host>(frame: &F, vantage: &Vantage, host: &H) {
+    let counter = match look(frame, vantage, host) {
         Ok(true) => Counter::Segments.index(),
         Ok(false) => Counter::NotTcp.index(),
-        Err(reject) if reject.truncated() => return Looked::OutOfReach(reject),
+        Err(reject) if reject.truncated() && !frame.is_whole() => Reject::OutOfReach.index(),
         Err(reject) => reject.index(),
     };
     host.count(Counter::Frames.index());
-    host.count(index);
-    Looked::Done
+    host.count(counter);
 }
 
-/// Counts a frame whose headers are out of reach.
-#[inline(always)]
-pub fn give_up<H: Host>(reject: Reject, host: &H) {
-    host.count(Counter::Frames.index());
-    host.count(reject.index());
-}
-
-/// Looks at one view of a frame; tells whether it carries TCP.
+/// Looks at one frame; tells whether it carries TCP.
 #[inline(always)]
 fn look<F: Octets + ?Sized, H: Host>(
     frame: &F,

@@ -90,11 +90,14 @@ pub enum Reject {
     TruncatedTransport,
     /// A data offset below five words, or past the end of the packet (RFC 9293 §3.1).
     BadDataOffset,
+    /// The headers lie beyond what can be read of the frame: past a capture's snap length, or past
+    /// the linear part of a packet buffer.
+    OutOfReach,
 }
 
 impl Reject {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TruncatedLink,
         Self::TooManyVlanTags,
         Self::TruncatedNetwork,
@@ -106,6 +109,7 @@ impl Reject {
         Self::TinyFragment,
         Self::TruncatedTransport,
         Self::BadDataOffset,
+        Self::OutOfReach,
     ];
 
     /// Whether the frame seemed to end inside its headers.

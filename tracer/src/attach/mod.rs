@@ -14,22 +14,14 @@ pub use device::{Device, Watcher};
 pub use error::AttachError;
 pub use hook::{Attachment, Ingress, XdpChoice};
 
-use aya::maps::{Array, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
-use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::filter::Filter;
 
 /// For how long a significant segment keeps its connection watched, in seconds.
 const WATCH_SECONDS: u64 = 8;
-
-/// The programs that take over frames whose headers are out of reach, and their places.
-const FAR: [(&str, &str, u32); 3] = [
-    ("synfin_xdp_far", "XDP_FAR", 0),
-    ("synfin_ingress_far", "TC_FAR", Direction::Ingress as u32),
-    ("synfin_egress_far", "TC_FAR", Direction::Egress as u32),
-];
 
 /// What the programs are loaded with.
 #[derive(Clone, Copy, Debug)]
@@ -88,20 +80,12 @@ impl Programs {
     }
 
     fn load_all(&mut self) -> Result<(), AttachError> {
-        let mut far = Vec::new();
-        for (name, program) in self.ebpf.programs_mut() {
+        for (_, program) in self.ebpf.programs_mut() {
             match program {
                 Program::Xdp(program) => program.load()?,
                 Program::SchedClassifier(program) => program.load()?,
                 _ => return Err(AttachError::Missing("program types that it should have")),
             }
-            if let Some((_, map, index)) = FAR.iter().find(|(far, ..)| *far == name) {
-                far.push((*map, *index, program.fd()?.try_clone()?));
-            }
-        }
-        for (map, index, program) in far {
-            let map = self.ebpf.map_mut(map).ok_or(AttachError::Missing(map))?;
-            ProgramArray::try_from(map)?.set(index, &program, 0)?;
         }
         Ok(())
     }

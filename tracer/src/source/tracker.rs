@@ -10,7 +10,7 @@ use std::rc::Rc;
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{self, Flow, Host, Key, Looked, Mark, Vantage, WATCH_SLOTS};
+use synfin_ebpf::flow::{self, Flow, Host, Key, Mark, Vantage, WATCH_SLOTS};
 use synfin_ebpf::octets::Octets;
 
 /// For how long a significant segment keeps its connection watched, in ns.
@@ -45,9 +45,7 @@ impl Tracker {
     /// Looks at a frame seen at `time_ns`; its events wait in [`Tracker::next_event`].
     pub fn take<F: Octets + ?Sized>(&mut self, frame: &F, vantage: &Vantage, time_ns: u64) {
         self.now_ns.set(time_ns);
-        if let Looked::OutOfReach(reject) = flow::trace(frame, vantage, self) {
-            flow::give_up(reject, self);
-        }
+        flow::trace(frame, vantage, self);
     }
 
     /// The next event, in the order of the frames.
