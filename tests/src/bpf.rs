@@ -1,19 +1,11 @@
 //! What is loaded into the kernel, and what a process has left there.
-//!
-//! To list maps is to open each of them, and `bpftool` does so even to show programs. But a program
-//! array (a table of tail calls) that is opened and closed just when its owner has closed it is never
-//! freed: the kernel takes a reference for the clearing of such an array each time, and schedules the
-//! clearing only once (`prog_array_map_clear`, Linux 6.18). Here, maps are therefore only looked at
-//! one by one, when the programs that they hold are gone, and rarely.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aya::maps::MapInfo;
+use aya::maps::loaded_maps;
 use aya::programs::{loaded_links, loaded_programs};
 
 use crate::netns::Namespace;
@@ -28,9 +20,6 @@ const LINK: &str = "link";
 
 /// How the names of the programs begin.
 const OURS: &[u8] = b"synfin";
-
-/// Long enough for the kernel to clear a program array that was looked at.
-const BETWEEN_LOOKS_AT_MAPS: Duration = Duration::from_millis(500);
 
 /// Something loaded: its kind and number.
 pub type Loaded = (&'static str, u32);
@@ -77,10 +66,11 @@ pub fn held_by(pid: u32) -> Result<BTreeSet<Loaded>> {
 /// Where something stays; it is named.
 pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>) -> Result<()> {
     let mut left = BTreeSet::new();
-    let outcome = wait::until("the kernel to free programs and links", || {
+    let outcome = wait::until("the kernel to free programs, links and maps", || {
         let programs = programs();
         let links = loaded_links().flatten().map(|link| (LINK, link.id()));
-        let loaded: BTreeSet<Loaded> = links.chain(programs.iter().copied()).collect();
+        let maps = loaded_maps().flatten().map(|map| (MAP, map.id()));
+        let loaded: BTreeSet<Loaded> = links.chain(maps).chain(programs.iter().copied()).collect();
         let others = held_by_anyone();
         let orphans = programs
             .difference(before)
@@ -92,15 +82,7 @@ pub fn await_nothing_left(before: &BTreeSet<Loaded>, was_held: &BTreeSet<Loaded>
             .collect();
         Ok(left.is_empty().then_some(()))
     });
-    outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))?;
-    let mut maps = was_held.clone();
-    maps.retain(|(kind, _)| *kind == MAP);
-    let outcome = wait::until("the kernel to free maps", || {
-        thread::sleep(BETWEEN_LOOKS_AT_MAPS);
-        maps.retain(|(_, number)| MapInfo::from_id(*number).is_ok());
-        Ok(maps.is_empty().then_some(()))
-    });
-    outcome.with_context(|| format!("left: {maps:?}"))
+    outcome.with_context(|| format!("left: {left:?} of {was_held:?}"))
 }
 
 /// That an interface carries neither XDP programs nor filters.
