@@ -219,7 +219,6 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use serde_json::{Value, json};
 
@@ -319,27 +318,5 @@ mod tests {
             "{line}"
         );
         assert_eq!(parsed(&connection)["interface"], connection.interface);
-    }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --release -- --ignored --nocapture"]
-    fn four_hundred_thousand_records_a_second() {
-        let (connection, records) = (ftp(), 2_000_000_u32);
-        let (mut json, mut out) = (Json::default(), Vec::new());
-        let (mut octets, begin) = (0, Instant::now());
-        for _ in 0..records {
-            if out.len() > 60_000 {
-                octets += out.len();
-                out.clear();
-            }
-            json.connection(std::hint::black_box(&connection), &mut out);
-        }
-        let seconds = begin.elapsed().as_secs_f64();
-        let rate = f64::from(records) / seconds;
-        println!(
-            "{rate:.0} records/s, {} MB in {seconds:.2} s",
-            octets / 1_000_000
-        );
-        assert!(rate > 400_000.0);
     }
 }
