@@ -66,6 +66,8 @@ impl Octets for XdpFrame {
 }
 
 impl SkbFrame {
+    /// The shortest headers of a TCP segment: Ethernet, IPv4 and TCP without options.
+    const SHORTEST: usize = 14 + 20 + 20;
     /// Octets that hold the headers of all but the oddest frames.
     const HEADERS: usize = 256;
 
@@ -73,10 +75,13 @@ impl SkbFrame {
     pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
         let frame = Self::as_it_lies(ctx);
         let linear = frame.linear.len();
-        if linear >= Self::HEADERS || linear >= frame.wire_len() {
+        // A local sender keeps its headers, and often nothing else, in the linear part: gathering
+        // more would copy the head of every data segment.
+        if linear >= Self::SHORTEST || linear >= frame.wire_len() {
             return frame;
         }
-        // The stack would gather the headers itself a moment later; no octet of the packet changes.
+        // Not even a header is there, as some drivers leave it. The stack would gather it itself a
+        // moment later; no octet of the packet changes.
         // SAFETY: the context is the hook's; every pointer into the packet is taken anew below.
         let _ = unsafe { bpf_skb_pull_data(ctx, low(frame.wire_len().min(Self::HEADERS))) };
         Self::as_it_lies(ctx)
