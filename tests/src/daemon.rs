@@ -187,7 +187,8 @@ impl Tracer {
 fn await_tracing(process: &mut Background, interfaces: usize) -> Result<()> {
     let what = format!("`{TRACING}` on {interfaces} interfaces");
     process.wait_for_stderr(&what, |text| {
-        let lines = text.lines().filter(|line| line.starts_with(TRACING));
+        let lines = text.split_inclusive('\n');
+        let lines = lines.filter(|line| line.starts_with(TRACING) && line.ends_with('\n'));
         (lines.count() >= interfaces).then_some(())
     })
 }

@@ -7,6 +7,7 @@ pub mod assembler;
 pub mod attach;
 pub mod cli;
 pub mod loss;
+pub mod say;
 pub mod sink;
 pub mod source;
 pub mod timeline;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use synfin::cli::{Cli, Command};
+use synfin::say::say;
 use synfin::trace;
 
 fn main() -> ExitCode {
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("synfin: error: {error:#}");
+            say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,7 @@ use crate::assembler::{Assembler, Settings};
 use crate::attach::{Device, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
 use crate::loss::Losses;
+use crate::say::say;
 use crate::source::{Clock, Ring};
 use crate::writer::{self, Broken, Writer};
 use counters::Counters;
@@ -57,14 +58,14 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let egress = options.direction == Directions::Both;
     for device in &devices {
         let attachment = programs.attach(device, options.xdp_mode.into(), egress)?;
-        eprintln!("synfin: tracing {attachment}");
+        say(format_args!("tracing {attachment}"));
     }
     if options.verbose > 0 {
-        eprintln!(
-            "synfin: a ring of {} KiB, a table of {} connections",
+        say(format_args!(
+            "a ring of {} KiB, a table of {} connections",
             options.ring_size >> 10,
             options.table_size
-        );
+        ));
     }
     let mut present = devices.len();
     let result = loop {
@@ -76,7 +77,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
             },
             name = watcher.gone() => {
                 present -= 1;
-                eprintln!("synfin: the interface {name} is gone");
+                say(format_args!("the interface {name} is gone"));
                 (present == 0).then(|| Err(anyhow!("no interface is left to trace")))
             }
             () = stop.requested() => Some(Ok(())),
@@ -227,7 +228,9 @@ impl Reader {
         let dropped = self.writer.dropped();
         self.writer.finish();
         if let Some((count, error)) = self.ring.bad() {
-            eprintln!("synfin: {count} records of the ring were not read: {error}");
+            say(format_args!(
+                "{count} records of the ring were not read: {error}"
+            ));
         }
         let lost = self.losses.total();
         self.printer
@@ -244,7 +247,7 @@ impl log::Log for Diagnostics {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        eprintln!("synfin: in the kernel: {}", record.args());
+        say(format_args!("in the kernel: {}", record.args()));
     }
 
     fn flush(&self) {}
