@@ -12,6 +12,7 @@ use synfin_ebpf::event::{Direction, Event, NO_EVENT};
 use synfin_ebpf::flow::Vantage;
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Scope;
+use synfin_ebpf::wire::Link;
 use synfin_tests::requirement;
 
 /// What XDP answers to let a frame pass.
@@ -132,7 +133,7 @@ impl Both {
 
     /// The counters of all CPUs, and the number of events that they made.
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
-        let mut sum: CpuCounters = [0; COUNTERS + 3];
+        let mut sum: CpuCounters = [0; COUNTERS + 4];
         for cpu in self.counters.get(&0, 0)?.iter() {
             for (total, counter) in sum.iter_mut().zip(cpu) {
                 *total += counter;
@@ -151,6 +152,7 @@ impl Both {
             interface: 0,
             direction,
             scope: Scope::default(),
+            link: Link::Ethernet,
         };
         let before = self.tracker.counters();
         // The same clock as the kernel's, so that both watch for the same time.

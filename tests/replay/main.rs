@@ -8,6 +8,7 @@ use synfin_ebpf::event::{Direction, Event};
 use synfin_ebpf::flow::Vantage;
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Scope;
+use synfin_ebpf::wire::Link;
 use synfin_tests::conversation::{Conversation, Sender};
 
 /// Time between two frames, in ns.
@@ -35,6 +36,7 @@ fn events(conversation: &Conversation) -> Vec<Vec<Event>> {
                 Sender::Server => Direction::Egress,
             },
             scope: Scope::default(),
+            link: Link::Ethernet,
         };
         tracker.take(frame.octets().as_slice(), &vantage, time_ns);
         std::iter::from_fn(|| tracker.next_event()).collect()

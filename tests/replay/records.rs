@@ -26,7 +26,7 @@ fn records(conversation: &Conversation) -> Vec<Connection> {
     let mut assembler = Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
         max_connections: 100,
-        interfaces: HashMap::from([(1, "eth0".to_owned())]),
+        interfaces: HashMap::from([(1, "eth0".into())]),
     });
     let mut records = Records::default();
     for event in events(conversation).iter().flatten() {

@@ -5,6 +5,7 @@ use synfin_ebpf::event::{Direction, Why};
 use synfin_ebpf::flow::{Filter, Vantage};
 use synfin_ebpf::octets::Captured;
 use synfin_ebpf::segment::{Flags, Scope};
+use synfin_ebpf::wire::Link;
 use synfin_ebpf::wire::Reject;
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
@@ -109,6 +110,7 @@ fn headers_past_the_snap_length_are_out_of_reach_and_not_truncated() {
         .next();
     let octets = octets.expect("a frame");
     let vantage = Vantage {
+        link: Link::Ethernet,
         interface: 1,
         direction: Direction::Ingress,
         scope: Scope::default(),

@@ -9,7 +9,7 @@ use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Segment};
 use crate::seq::Seq;
 
 /// Version of the layout below and of the programs' globals. Both sides must have the same.
-pub const ABI_VERSION: u16 = 1;
+pub const ABI_VERSION: u16 = 2;
 
 /// Why a segment was reported, beside its flags; a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,16 @@ impl Why {
     pub const FIRST_ACK: Self = Self(1 << 3);
     /// Flags that no TCP sends.
     pub const ANOMALY: Self = Self(1 << 4);
+    /// The first segment of a connection that is accounted for and that began before.
+    pub const FIRST_SEEN: Self = Self(1 << 5);
+    /// The sender's payload was seen before; told for the 1st, 10th, 100th … time.
+    pub const RETRANSMISSION: Self = Self(1 << 6);
+    /// The sender closes its window; told for the 1st, 10th, 100th … time.
+    pub const ZERO_WINDOW: Self = Self(1 << 7);
+    /// The sender acknowledges payload that was not seen; told for the 1st, 10th, 100th … time.
+    pub const GAP: Self = Self(1 << 8);
+    /// A segment after the end of a connection that is accounted for.
+    pub const AFTER_END: Self = Self(1 << 9);
 
     /// Both sets together.
     #[inline(always)]
@@ -72,14 +82,22 @@ pub struct Side {
     pub fin_end: u32,
     /// The options of its SYN or SYN-ACK.
     pub options: [u8; MAX_OPTIONS],
+    /// The number that follows the highest payload that it was seen to send.
+    pub next: u32,
+    /// The highest number that it acknowledged.
+    pub acked: u32,
     /// Octets of `options` in use.
     pub options_len: u8,
-    /// Which of the numbers were seen: [`Side::SYN`], [`Side::FIN`].
+    /// Which of the numbers were seen: [`Side::SYN`], [`Side::FIN`], …
     pub known: u8,
     /// SYNs and SYN-ACKs with this number, the retransmitted ones included; 255 stands for more.
     pub syns: u8,
     /// Zero.
-    pub padding: [u8; 5],
+    pub padding: u8,
+    /// Its last window as on the wire.
+    pub window: u16,
+    /// Zero.
+    pub padding_2: u16,
 }
 
 impl Side {
@@ -87,6 +105,12 @@ impl Side {
     pub const SYN: u8 = 1;
     /// Its FIN was seen: `fin_end` holds.
     pub const FIN: u8 = 2;
+    /// `options` holds the beginning of the payload of its RST instead.
+    pub const TEXT: u8 = 4;
+    /// It is accounted for: `next` holds.
+    pub const NEXT: u8 = 8;
+    /// It is accounted for: `acked` and `window` hold.
+    pub const ACKED: u8 = 16;
 }
 
 /// One reported segment.
@@ -101,12 +125,16 @@ pub struct Event {
     pub source: [u8; 16],
     /// Receiver's address.
     pub destination: [u8; 16],
+    /// The tunnel's end on the sender's side; zero outside of tunnels.
+    pub outer_source: [u8; 16],
+    /// The tunnel's end on the receiver's side; zero outside of tunnels.
+    pub outer_destination: [u8; 16],
+    /// VLAN tags and tunnel, as [`crate::segment::Scope`].
+    pub scope: u64,
     /// Sender's port.
     pub source_port: u16,
     /// Receiver's port.
     pub destination_port: u16,
-    /// VLAN tags, as [`crate::segment::Scope`].
-    pub scope: u32,
     /// SEG.SEQ.
     pub seq: u32,
     /// SEG.ACK.
@@ -127,8 +155,12 @@ pub struct Event {
     pub flags: u8,
     /// As [`Direction`].
     pub direction: u8,
+    /// Checksum as on the wire.
+    pub checksum: u16,
+    /// Identification of an IPv4 packet.
+    pub ident: u16,
     /// Zero.
-    pub padding: [u8; 4],
+    pub padding: u32,
     /// The sender's side, this segment included.
     pub sender: Side,
     /// The receiver's side.
@@ -141,10 +173,14 @@ pub const NO_SIDE: Side = Side {
     iss: 0,
     fin_end: 0,
     options: [0; MAX_OPTIONS],
+    next: 0,
+    acked: 0,
     options_len: 0,
     known: 0,
     syns: 0,
-    padding: [0; 5],
+    padding: 0,
+    window: 0,
+    padding_2: 0,
 };
 
 /// An event in which nothing is filled in yet: all zero.
@@ -153,9 +189,11 @@ pub const NO_EVENT: Event = Event {
     time_ns: 0,
     source: [0; 16],
     destination: [0; 16],
+    outer_source: [0; 16],
+    outer_destination: [0; 16],
+    scope: 0,
     source_port: 0,
     destination_port: 0,
-    scope: 0,
     seq: 0,
     ack: 0,
     len: 0,
@@ -166,14 +204,16 @@ pub const NO_EVENT: Event = Event {
     why: 0,
     flags: 0,
     direction: 0,
-    padding: [0; 4],
+    checksum: 0,
+    ident: 0,
+    padding: 0,
     sender: NO_SIDE,
     receiver: NO_SIDE,
 };
 
-const _: () = assert!(size_of::<Side>() == 64);
-const _: () = assert!(size_of::<Event>() == 216);
-const _: () = assert!(offset_of!(Event, sender) == 88);
+const _: () = assert!(size_of::<Side>() == 72);
+const _: () = assert!(size_of::<Event>() == 272);
+const _: () = assert!(offset_of!(Event, sender) == 128);
 
 /// A record that is no event of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,9 +264,11 @@ impl Event {
             time_ns: u64::from_ne_bytes(field!(time_ns)),
             source: field!(source),
             destination: field!(destination),
+            outer_source: field!(outer_source),
+            outer_destination: field!(outer_destination),
+            scope: u64::from_ne_bytes(field!(scope)),
             source_port: u16::from_ne_bytes(field!(source_port)),
             destination_port: u16::from_ne_bytes(field!(destination_port)),
-            scope: u32::from_ne_bytes(field!(scope)),
             seq: u32::from_ne_bytes(field!(seq)),
             ack: u32::from_ne_bytes(field!(ack)),
             len: u32::from_ne_bytes(field!(len)),
@@ -237,7 +279,9 @@ impl Event {
             why: u16::from_ne_bytes(field!(why)),
             flags: u8::from_ne_bytes(field!(flags)),
             direction: u8::from_ne_bytes(field!(direction)),
-            padding: [0; 4],
+            checksum: u16::from_ne_bytes(field!(checksum)),
+            ident: u16::from_ne_bytes(field!(ident)),
+            padding: 0,
             sender: Side::decode(&field!(sender)),
             receiver: Side::decode(&field!(receiver)),
         };
@@ -259,6 +303,8 @@ impl Event {
             flags: Flags(self.flags),
             window: self.window,
             len: self.len,
+            checksum: self.checksum,
+            ident: self.ident,
         }
     }
 
@@ -296,10 +342,14 @@ impl Side {
             iss: u32::from_ne_bytes(take(record, offset_of!(Self, iss))),
             fin_end: u32::from_ne_bytes(take(record, offset_of!(Self, fin_end))),
             options: take(record, offset_of!(Self, options)),
+            next: u32::from_ne_bytes(take(record, offset_of!(Self, next))),
+            acked: u32::from_ne_bytes(take(record, offset_of!(Self, acked))),
             options_len,
             known,
             syns,
-            padding: [0; 5],
+            padding: 0,
+            window: u16::from_ne_bytes(take(record, offset_of!(Self, window))),
+            padding_2: 0,
         }
     }
 
@@ -315,9 +365,35 @@ impl Side {
         (self.known & Self::FIN != 0).then_some(Seq(self.fin_end))
     }
 
+    /// The number that follows the highest payload that it was seen to send.
+    #[must_use]
+    pub fn next(&self) -> Option<Seq> {
+        (self.known & Self::NEXT != 0).then_some(Seq(self.next))
+    }
+
+    /// The highest number that it acknowledged, and its last window as on the wire.
+    #[must_use]
+    pub fn acked(&self) -> Option<(Seq, u16)> {
+        (self.known & Self::ACKED != 0).then_some((Seq(self.acked), self.window))
+    }
+
     /// The options of its SYN.
     #[must_use]
     pub fn options(&self) -> &[u8] {
+        if self.known & Self::TEXT == 0 {
+            self.used()
+        } else {
+            &[]
+        }
+    }
+
+    /// The beginning of the payload of its RST.
+    #[must_use]
+    pub fn text(&self) -> Option<&[u8]> {
+        (self.known & Self::TEXT != 0).then(|| self.used())
+    }
+
+    fn used(&self) -> &[u8] {
         let used = self.options.get(..usize::from(self.options_len));
         used.unwrap_or(&self.options)
     }

@@ -111,7 +111,7 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
-    fn forget(&self, words: [u64; 2]) -> [u64; 2] {
+    fn forget(&self, words: [u64; 3]) -> [u64; 3] {
         // SAFETY: the element belongs to this CPU.
         unsafe {
             let place = &raw mut (*self.cpu).forgotten;

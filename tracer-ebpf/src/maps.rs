@@ -67,5 +67,5 @@ pub(crate) struct Cpu {
     /// Events made, the lost ones included.
     pub(crate) serial: u64,
     /// Where words go and come back without the verifier's knowledge of them.
-    pub(crate) forgotten: [u64; 2],
+    pub(crate) forgotten: [u64; 3],
 }

@@ -146,17 +146,78 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// What tells apart two connections with the same addresses and ports: the VLAN tags they travel in.
+/// What tells apart two connections with the same addresses and ports: the VLAN tags and the tunnel
+/// that they travel in.
 ///
-/// Bits 0–11 the outer VLAN identifier, 12–23 the inner one, 24 and 25 whether each tag was there.
+/// Bits 0–11 the outer VLAN identifier, 12–23 the inner one, 24 and 25 whether each tag was there,
+/// 28–31 the [`Tunnel`], 32–63 its identifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
-pub struct Scope(pub u32);
+pub struct Scope(pub u64);
+
+/// What a packet was carried in, beside VLAN tags. MPLS is not among them: its labels differ by
+/// direction, and often only one direction has any (RFC 3031 §3.16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u64)]
+pub enum Tunnel {
+    /// RFC 7348; its network identifier.
+    Vxlan = 1,
+    /// RFC 8926; its network identifier.
+    Geneve = 2,
+    /// RFC 2784; its key (RFC 2890), or a hash of the outer addresses.
+    Gre = 3,
+    /// IP in IP of any two versions (RFC 2003, RFC 4213, RFC 2473); a hash of the outer addresses.
+    IpInIp = 4,
+    /// RFC 2516; its session.
+    Pppoe = 5,
+}
+
+impl Tunnel {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
+            Self::Gre => "gre",
+            Self::IpInIp => "ip_in_ip",
+            Self::Pppoe => "pppoe",
+        }
+    }
+}
 
 impl Scope {
-    const ID: u32 = 0xfff;
-    const OUTER: u32 = 1 << 24;
-    const INNER: u32 = 1 << 25;
+    const ID: u64 = 0xfff;
+    const OUTER: u64 = 1 << 24;
+    const INNER: u64 = 1 << 25;
+    const TUNNEL_SHIFT: u32 = 28;
+    const TUNNEL_ID_SHIFT: u32 = 32;
+    const VLANS: u64 = (1 << Self::TUNNEL_SHIFT) - 1;
+
+    /// Goes into a tunnel; of nested ones the innermost counts.
+    #[inline(always)]
+    #[must_use]
+    pub const fn within(self, tunnel: Tunnel, id: u32) -> Self {
+        Self(
+            self.0 & Self::VLANS
+                | (tunnel as u64) << Self::TUNNEL_SHIFT
+                | (id as u64) << Self::TUNNEL_ID_SHIFT,
+        )
+    }
+
+    /// The innermost tunnel and its identifier.
+    #[must_use]
+    pub const fn tunnel(self) -> Option<(Tunnel, u32)> {
+        let tunnel = match self.0 >> Self::TUNNEL_SHIFT & 0xf {
+            1 => Tunnel::Vxlan,
+            2 => Tunnel::Geneve,
+            3 => Tunnel::Gre,
+            4 => Tunnel::IpInIp,
+            5 => Tunnel::Pppoe,
+            _ => return None,
+        };
+        Some((tunnel, (self.0 >> Self::TUNNEL_ID_SHIFT) as u32))
+    }
 
     /// Whether both tags are there.
     #[inline(always)]
@@ -170,7 +231,7 @@ impl Scope {
     #[inline(always)]
     #[must_use]
     pub const fn tagged(self, control: u16) -> Self {
-        let id = control as u32 & Self::ID;
+        let id = control as u64 & Self::ID;
         if self.0 & Self::OUTER == 0 {
             Self(self.0 | id | Self::OUTER)
         } else {
@@ -180,7 +241,7 @@ impl Scope {
 
     /// The VLAN identifiers, outer first.
     pub fn vlans(self) -> impl Iterator<Item = u16> {
-        let id = |present: u32, shift: u32| {
+        let id = |present: u64, shift: u32| {
             (self.0 & present != 0).then_some(((self.0 >> shift) & Self::ID) as u16)
         };
         [id(Self::OUTER, 0), id(Self::INNER, 12)]
@@ -203,6 +264,11 @@ pub struct Segment {
     pub window: u16,
     /// Payload, in octets (SEG.LEN without SYN and FIN).
     pub len: u32,
+    /// Checksum as on the wire; what leaves a host may not have it filled in yet.
+    pub checksum: u16,
+    /// Identification of an IPv4 packet, 0 for IPv6. With the checksum it tells a copy, which has
+    /// the same, from a retransmission.
+    pub ident: u16,
 }
 
 impl Segment {

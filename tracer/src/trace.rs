@@ -140,7 +140,7 @@ impl Reader {
     fn new(programs: &mut Programs, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
         let names = devices
             .iter()
-            .map(|device| (device.index, device.name.clone()));
+            .map(|device| (device.index, device.name.as_str().into()));
         let (writer, broken) = Writer::start(io::stdout()).context("start the writer")?;
         let settings = Settings {
             handshake_timeout_ns: u64::try_from(options.handshake_timeout.as_nanos())

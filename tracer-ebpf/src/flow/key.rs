@@ -14,11 +14,13 @@ pub struct Key {
     pub lo_port: u16,
     /// Port of the higher endpoint.
     pub hi_port: u16,
-    /// VLAN tags.
+    /// Zero.
+    pub padding: u32,
+    /// VLAN tags and tunnel.
     pub scope: Scope,
 }
 
-const _: () = assert!(size_of::<Key>() == 40);
+const _: () = assert!(size_of::<Key>() == 48);
 
 /// One of a connection's two endpoints, as its key orders them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ impl Key {
             hi: hi.address,
             lo_port: lo.port,
             hi_port: hi.port,
+            padding: 0,
             scope,
         };
         (key, half)

@@ -19,7 +19,7 @@ use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Why};
 use crate::octets::Octets;
 use crate::segment::{Flags, MAX_OPTIONS, Scope, Segment};
-use crate::wire::{self, Located, Reject};
+use crate::wire::{self, Link, Located, Reject};
 
 /// Places in the watch filter.
 pub const WATCH_SLOTS: usize = 1 << 16;
@@ -58,7 +58,7 @@ pub trait Host {
     /// The kernel does so in a way that makes the verifier forget what it knows of them. Otherwise it
     /// would follow the rest of the program once for every way in which a header can be found.
     #[inline(always)]
-    fn forget(&self, words: [u64; 2]) -> [u64; 2] {
+    fn forget(&self, words: [u64; 3]) -> [u64; 3] {
         words
     }
 
@@ -85,6 +85,8 @@ pub struct Vantage {
     pub direction: Direction,
     /// VLAN tags that the device took off the frame.
     pub scope: Scope,
+    /// What the frame begins with.
+    pub link: Link,
 }
 
 /// Looks at one frame, counts it, and reports it where it opens or closes a connection.
@@ -264,6 +266,8 @@ fn report<F: Octets + ?Sized, H: Host>(
         event.interface = vantage.interface;
         event.cpu = cpu;
         event.window = segment.window;
+        event.checksum = segment.checksum;
+        event.ident = segment.ident;
         event.abi = ABI_VERSION;
         event.why = why.0;
         event.flags = segment.flags.0;

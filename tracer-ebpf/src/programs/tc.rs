@@ -7,6 +7,7 @@ use aya_ebpf::programs::TcContext;
 use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::{Vantage, trace};
 use synfin_ebpf::segment::Scope;
+use synfin_ebpf::wire::Link;
 
 use crate::frame::SkbFrame;
 use crate::host::Kernel;
@@ -48,5 +49,6 @@ fn vantage(ctx: &TcContext, direction: Direction) -> Vantage {
         interface,
         direction,
         scope,
+        link: Link::Ethernet,
     }
 }

@@ -6,6 +6,7 @@ use aya_ebpf::programs::XdpContext;
 use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::{Vantage, trace};
 use synfin_ebpf::segment::Scope;
+use synfin_ebpf::wire::Link;
 
 use crate::frame::XdpFrame;
 use crate::host::Kernel;
@@ -18,6 +19,7 @@ fn synfin_xdp(ctx: XdpContext) -> u32 {
         interface: unsafe { (*ctx.ctx).ingress_ifindex },
         direction: Direction::Ingress,
         scope: Scope::default(),
+        link: Link::Ethernet,
     };
     if let Some(host) = Kernel::new(&ctx) {
         trace(&frame, &vantage, &host);

@@ -34,7 +34,7 @@ pub(super) fn locate<F: Octets + ?Sized>(frame: &F, mut scope: Scope) -> Result<
         return Ok(Network {
             version,
             offset: offset + 2,
-            scope: scope.0.into(),
+            scope: scope.0,
         });
     }
     Err(Reject::TooManyVlanTags.into())

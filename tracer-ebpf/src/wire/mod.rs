@@ -25,6 +25,29 @@ struct Network {
     scope: u64,
 }
 
+/// What a frame begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u64)]
+pub enum Link {
+    /// Ethernet II (IEEE 802.3).
+    #[default]
+    Ethernet,
+    /// Linux cooked capture, version 1.
+    Cooked,
+    /// Linux cooked capture, version 2.
+    Cooked2,
+    /// An IP packet of either version.
+    Ip,
+    /// BSD loopback: an address family in the byte order of the machine that captured.
+    Null,
+    /// OpenBSD loopback: an address family in network byte order.
+    Loop,
+    /// PPP, with or without the address and control octets of HDLC framing (RFC 1661, RFC 1662).
+    Ppp,
+    /// A PPPoE session (RFC 2516) without its Ethernet header.
+    Pppoe,
+}
+
 /// The IP version of a packet.
 ///
 /// The representation is as wide as a register of the BPF machine: narrower parts of a value that is

@@ -11,6 +11,7 @@ const MIN_WORDS: u8 = 5;
 const MIN_HEADER_LEN: usize = MIN_WORDS as usize * 4;
 /// No header begins past this octet of its frame.
 const MAX_PLACE: u64 = 0x7fff;
+const IPV4_IDENT: usize = 4;
 const IPV4_ADDRESSES: usize = 12;
 const IPV6_ADDRESSES: usize = 8;
 
@@ -54,7 +55,7 @@ pub(super) fn locate<F: Octets + ?Sized>(
     }
     Ok(Located {
         version: network.version,
-        scope: Scope((network.scope & 0xffff_ffff) as u32),
+        scope: Scope(network.scope),
         flags: Flags((word & 0xff) as u8),
         // A frame is never near 4 GiB: its length came from 16 bits or a kernel's u32.
         len: u32::try_from(available - header_len).unwrap_or(u32::MAX),
@@ -65,10 +66,10 @@ pub(super) fn locate<F: Octets + ?Sized>(
 }
 
 impl Located {
-    /// All of it in two words.
+    /// All of it in three words.
     #[inline(always)]
     #[must_use]
-    pub const fn pack(&self) -> [u64; 2] {
+    pub const fn pack(&self) -> [u64; 3] {
         let version = matches!(self.version, Version::V6) as u64;
         [
             self.network as u64
@@ -76,23 +77,24 @@ impl Located {
                 | (self.flags.0 as u64) << 32
                 | (self.options_len as u64) << 40
                 | version << 48,
-            self.len as u64 | (self.scope.0 as u64) << 32,
+            self.len as u64,
+            self.scope.0,
         ]
     }
 
     /// What [`Located::pack`] packed.
     #[inline(always)]
     #[must_use]
-    pub const fn unpack([places, rest]: [u64; 2]) -> Self {
+    pub const fn unpack([places, len, scope]: [u64; 3]) -> Self {
         Self {
             version: if places >> 48 == 0 {
                 Version::V4
             } else {
                 Version::V6
             },
-            scope: Scope((rest >> 32) as u32),
+            scope: Scope(scope),
             flags: Flags((places >> 32 & 0xff) as u8),
-            len: (rest & 0xffff_ffff) as u32,
+            len: (len & 0xffff_ffff) as u32,
             options_len: (places >> 40 & 0x3f) as u8,
             network: (places & MAX_PLACE) as usize,
             transport: (places >> 16 & MAX_PLACE) as usize,
@@ -129,7 +131,7 @@ impl Located {
         let to = destination ^ (u64::from(ports >> 16) << 32);
         // Both ends enter by sums of their own mixes, so that the direction does not matter.
         let sum = mix(from).wrapping_add(mix(to));
-        Ok((sum >> 32) as u32 ^ self.scope.0)
+        Ok((sum >> 32) as u32 ^ (self.scope.0 ^ self.scope.0 >> 32) as u32)
     }
 
     /// Reads the segment's numbers.
@@ -145,6 +147,11 @@ impl Located {
                 flags: self.flags,
                 window: frame.be16(self.transport + 14)?,
                 len: self.len,
+                checksum: frame.be16(self.transport + 16)?,
+                ident: match self.version {
+                    Version::V4 => frame.be16(self.network + IPV4_IDENT)?,
+                    Version::V6 => 0,
+                },
             })
         };
         read().ok_or(Reject::TruncatedTransport)

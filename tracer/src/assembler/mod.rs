@@ -18,6 +18,7 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use hashlink::LinkedHashMap;
 use synfin_ebpf::event::Event;
@@ -70,7 +71,7 @@ pub struct Settings {
     /// Connections that are followed at once.
     pub max_connections: usize,
     /// Names of the interfaces by index.
-    pub interfaces: HashMap<u32, String>,
+    pub interfaces: HashMap<u32, Arc<str>>,
 }
 
 /// What the assembler counted besides connections.
@@ -279,7 +280,8 @@ impl Assembler {
             self.ended.insert(*key, now_ns);
         }
         let interface = self.settings.interfaces.get(&track.interface);
-        let interface = interface.map_or_else(|| format!("#{}", track.interface), Clone::clone);
+        let interface =
+            interface.map_or_else(|| format!("#{}", track.interface).into(), Clone::clone);
         let gap = self.counts.lost != tracked.lost_before;
         output.connection(verdict::connection(track, ended, interface, gap));
     }

@@ -36,7 +36,7 @@ fn assembler() -> Assembler {
     Assembler::new(Settings {
         handshake_timeout_ns: 35 * SECOND,
         max_connections: 100,
-        interfaces: HashMap::from([(1, "eth0".to_owned())]),
+        interfaces: HashMap::from([(1, "eth0".into())]),
     })
 }
 
@@ -116,7 +116,7 @@ fn the_article_connection_opens_in_three_and_closes_in_four_segments() {
     assert_eq!(record.client.isn, Some(Seq(X)));
     assert_eq!(record.server.isn, Some(Seq(Y)));
     assert_eq!(record.completeness, 31);
-    assert_eq!(record.interface, "eth0");
+    assert_eq!(&*record.interface, "eth0");
     assert_eq!(record.duration_ns, 1_931_210_000);
     assert_eq!(record.anomalies, []);
     let proofs: Vec<_> = record

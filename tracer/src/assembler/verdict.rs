@@ -3,11 +3,13 @@
 //! In: a [`Track`] and why it ended. Out: a [`Connection`]. Nothing here changes the track, and
 //! nothing is concluded from a segment that was not seen.
 
+use std::sync::Arc;
+
 use super::side::Side;
 use super::track::Track;
 use crate::timeline::{
-    Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, Open, OpenKind, OpenOutcome,
-    ResetCause, Role, Rtt, Step, ip,
+    Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen, Open, OpenKind,
+    OpenOutcome, ResetCause, Role, Rtt, Step, Zeek, ip,
 };
 
 /// Why a track ended.
@@ -27,7 +29,7 @@ pub(super) enum Ended {
 pub(super) fn connection(
     track: Track,
     ended: Ended,
-    interface: String,
+    interface: Arc<str>,
     observation_gap: bool,
 ) -> Connection {
     let asymmetric = asymmetric(&track);
@@ -42,6 +44,8 @@ pub(super) fn connection(
         started_unix_ns: track.started_unix_ns,
         interface,
         scope: track.key.scope,
+        tunnel: None,
+        previous: None,
         client: end(&track, Role::Client, outcome),
         server: end(&track, Role::Server, outcome),
         open: open(&track, outcome),
@@ -51,6 +55,8 @@ pub(super) fn connection(
         anomalies,
         observation_gap: observation_gap || track.healed,
         asymmetric,
+        accounts: None,
+        zeek: Zeek::default(),
         completeness: completeness(&track),
         steps: steps(track),
     }
@@ -108,6 +114,8 @@ fn open(track: &Track, outcome: OpenOutcome) -> Open {
         syn_retries: client.syns.saturating_sub(1),
         synack_retries: server.syns.saturating_sub(1),
         backoff_ns: track.backoff_ns.clone(),
+        backoff_doubles: None,
+        fast_open: FastOpen::None,
         refused_after_ns,
         ack_via_data: track.ack_via_data,
         wrong_ack: track.wrong_ack,
@@ -149,6 +157,9 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
         kind: CloseKind::None,
         by: None,
         cause: None,
+        proof: None,
+        text: None,
+        gap_bytes: None,
         half_close_ns: None,
         last_ack: None,
     };
@@ -262,6 +273,7 @@ fn bytes(track: &Track, role: Role) -> Option<Bytes> {
     };
     Some(Bytes {
         count: next.since(first).into(),
+        modulo: true,
         basis,
     })
 }

@@ -40,7 +40,7 @@ pub struct Programs {
 }
 
 /// A CPU's counters, behind them its count of events, and two words that mean nothing here.
-pub type CpuCounters = [u64; COUNTERS + 3];
+pub type CpuCounters = [u64; COUNTERS + 4];
 
 impl Programs {
     /// The program for XDP.

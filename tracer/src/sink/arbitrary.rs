@@ -2,6 +2,7 @@
 //! outside reaches the terminal as a command.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use proptest::option;
 use proptest::prelude::*;
@@ -11,8 +12,9 @@ use synfin_ebpf::seq::Seq;
 
 use super::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
 use crate::timeline::{
-    Anomaly, Bytes, BytesBasis, Check, Close, CloseKind, Confidence, Connection, End, Open,
-    OpenKind, OpenOutcome, Proof, ResetCause, Role, Rtt, State, Step, TcpOptions, WrongAck,
+    Account, Accounts, Anomaly, Bytes, BytesBasis, Check, Close, CloseKind, Confidence, ConnState,
+    Connection, End, FastOpen, Open, OpenKind, OpenOutcome, Previous, Proof, ResetCause,
+    ResetProof, Role, Rtt, State, Step, TcpOptions, TunnelEnds, WrongAck, Zeek,
 };
 
 /// Numbers near each other and near the wrap meet more often than by chance.
@@ -82,9 +84,10 @@ prop_compose! {
 prop_compose! {
     fn bytes()(
         count in amount(),
+        modulo in any::<bool>(),
         basis in select(&[BytesBasis::Fin, BytesBasis::Reset, BytesBasis::Acknowledged]),
     ) -> Bytes {
-        Bytes { count, basis }
+        Bytes { count, modulo, basis }
     }
 }
 
@@ -120,12 +123,19 @@ prop_compose! {
         refused_after_ns in option::of(amount()),
         ack_via_data in any::<bool>(),
         wrong_ack in option::of((seq(), seq())),
+        backoff_doubles in any::<Option<bool>>(),
+        fast_open in select(&[
+            FastOpen::None,
+            FastOpen::Requested,
+            FastOpen::Accepted,
+            FastOpen::Ignored,
+        ]),
     ) -> Open {
         let rtt = Rtt { syn_to_synack, synack_to_ack, total };
         let wrong_ack = wrong_ack.map(|(expected, seen)| WrongAck { expected, seen });
         Open {
             outcome, kind, confidence, rtt, syn_retries, synack_retries, backoff_ns,
-            refused_after_ns, ack_via_data, wrong_ack,
+            refused_after_ns, ack_via_data, wrong_ack, backoff_doubles, fast_open,
         }
     }
 }
@@ -143,8 +153,30 @@ prop_compose! {
         ])),
         half_close_ns in option::of(amount()),
         last_ack in any::<Option<bool>>(),
+        proof in option::of(select(&[
+            ResetProof::Exact,
+            ResetProof::InWindow,
+            ResetProof::NotBefore,
+            ResetProof::Unchecked,
+        ])),
+        text in option::of(any::<String>()),
+        gap_bytes in option::of(amount()),
     ) -> Close {
-        Close { kind, by, cause, half_close_ns, last_ack }
+        Close { kind, by, cause, proof, text, gap_bytes, half_close_ns, last_ack }
+    }
+}
+
+prop_compose! {
+    fn account()(
+        (packets, payload_bytes, retransmitted_bytes, retransmissions) in
+            (amount(), amount(), amount(), amount()),
+        (duplicates, out_of_order, probes, zero_windows) in
+            (amount(), amount(), amount(), amount()),
+    ) -> Account {
+        Account {
+            packets, payload_bytes, retransmitted_bytes, retransmissions, duplicates, out_of_order,
+            probes, zero_windows,
+        }
     }
 }
 
@@ -155,20 +187,33 @@ prop_compose! {
             any::<i64>().prop_map(i128::from),
             Just(i128::MAX),
         ],
-        interface in any::<String>(),
-        scope in any::<u32>().prop_map(Scope),
-        (client, server) in (end(), end()),
-        (open, close) in (open(), close()),
+        interface in any::<String>().prop_map(Arc::<str>::from),
+        scope in any::<u64>().prop_map(Scope),
+        (client, server) in (end().boxed(), end().boxed()),
+        (open, close) in (open().boxed(), close().boxed()),
         duration_ns in amount(),
-        steps in prop::collection::vec(step(), 0..12),
+        steps in prop::collection::vec(step().boxed(), 0..12),
         steps_omitted in amount(),
         anomaly in option::of((select(&[Anomaly::Duplicate, Anomaly::WrongSynAckAck]), any::<u32>())),
         (observation_gap, asymmetric, completeness) in any::<(bool, bool, u8)>(),
+        tunnel in option::of(any::<(IpAddr, IpAddr)>()),
+        previous in option::of((option::of(seq()), option::of(seq()))),
+        accounts in option::of((account().boxed(), account().boxed(), any::<bool>())),
+        (conn_state, history) in
+            (select(&[ConnState::S0, ConnState::SF, ConnState::Oth]), any::<String>()),
     ) -> Connection {
+        let tunnel = tunnel.map(|(client, server)| TunnelEnds { client, server });
+        let previous = previous.map(|(client_isn, server_isn)| Previous {
+            client_isn,
+            server_isn,
+            outcome: open.outcome,
+            close: close.kind,
+        });
+        let accounts = accounts.map(|(client, server, whole)| Accounts { client, server, whole });
         Connection {
             started_unix_ns, interface, scope, client, server, open, close, duration_ns, steps,
             steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
-            completeness,
+            completeness, tunnel, previous, accounts, zeek: Zeek { conn_state, history },
         }
     }
 }
@@ -222,14 +267,14 @@ proptest! {
             prop_assert!(object.is_object());
         }
         let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        prop_assert_eq!(&last["interface"], &connection.interface);
+        prop_assert_eq!(&last["interface"], &*connection.interface);
         prop_assert_eq!(&last["client"]["addr"], &connection.client.address.to_string());
         prop_assert_eq!(&last["duration_ns"], connection.duration_ns);
         prop_assert_eq!(last["segments"].as_array().unwrap().len(), connection.steps.len());
     }
 
     #[test]
-    fn a_summary_takes_every_record(connections in prop::collection::vec(connection(), 0..4)) {
+    fn a_summary_takes_every_record(connections in prop::collection::vec(connection().boxed(), 0..4)) {
         let mut summary = Summary::new();
         connections.iter().for_each(|connection| summary.record(connection));
         let mut out = Vec::new();

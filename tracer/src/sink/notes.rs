@@ -63,6 +63,10 @@ const fn words(anomaly: Anomaly) -> &'static str {
         Anomaly::TrafficAfterRst => "the sender of the RST went on: it may be forged",
         Anomaly::DataOnSyn => "data on a SYN",
         Anomaly::Duplicate => "the same segment seen twice",
+        Anomaly::ChallengeAck => "an ACK that challenges a SYN or RST",
+        Anomaly::LateSegment => "a late segment of the incarnation before",
+        Anomaly::WindowScaleAbove14 => "a window scale above 14, which counts as 14",
+        Anomaly::RstInWindow => "a RST in the window, not exactly the next number",
     }
 }
 

@@ -81,6 +81,14 @@ fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {
         OpenOutcome::Pending => {
             Clause::new(Tone::Odd, format!("opening still under way after {lasted}"))
         }
+        OpenOutcome::Backscatter => Clause::new(
+            Tone::Odd,
+            "no connection: a RST to something that was not seen here".to_owned(),
+        ),
+        OpenOutcome::Probe => Clause::new(
+            Tone::Odd,
+            "no connection: a lone segment with flags that no TCP sends".to_owned(),
+        ),
         OpenOutcome::Unobserved => Clause::new(Tone::Plain, "already open when first seen"),
     });
     // The other outcomes tell their retries themselves.
@@ -217,7 +225,7 @@ fn carried(connection: &Connection, opened: bool) -> Option<Clause> {
 
 /// A count of octets: `26 B`, `≥ 26 B` where it is a lower bound, `?` where nothing is known.
 pub(super) fn amount(bytes: Option<Bytes>) -> String {
-    match bytes.map(|Bytes { count, basis }| (count, basis)) {
+    match bytes.map(|Bytes { count, basis, .. }| (count, basis)) {
         None | Some((0, BytesBasis::Acknowledged)) => "?".to_owned(),
         Some((count, BytesBasis::Acknowledged)) => format!("≥ {}", Octets(count)),
         Some((count, _)) => Octets(count).to_string(),
@@ -285,6 +293,7 @@ mod tests {
         let mut connection = ftp();
         connection.client.bytes = None;
         connection.server.bytes = Some(Bytes {
+            modulo: true,
             count: 94,
             basis: BytesBasis::Acknowledged,
         });

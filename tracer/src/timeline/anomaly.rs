@@ -29,8 +29,16 @@ pub enum Anomaly {
     TrafficAfterRst,
     /// Data on a SYN or SYN-ACK.
     DataOnSyn,
-    /// The same segment on two interfaces or in two directions.
+    /// The same segment seen twice: at two places, or at a bridge or SPAN port.
     Duplicate,
+    /// An ACK in answer to a SYN or RST that does not fit (RFC 5961).
+    ChallengeAck,
+    /// A segment that by its numbers belongs to the incarnation before.
+    LateSegment,
+    /// A window scale above 14, which counts as 14 (RFC 7323 §2.3).
+    WindowScaleAbove14,
+    /// A RST in the window whose number is not exactly the next one (RFC 5961 §3.2).
+    RstInWindow,
 }
 
 impl Anomaly {
@@ -52,6 +60,10 @@ impl Anomaly {
             Self::TrafficAfterRst => "traffic_after_rst",
             Self::DataOnSyn => "data_on_syn",
             Self::Duplicate => "duplicate",
+            Self::ChallengeAck => "challenge_ack",
+            Self::LateSegment => "late_segment",
+            Self::WindowScaleAbove14 => "window_scale_above_14",
+            Self::RstInWindow => "rst_in_window",
         }
     }
 }

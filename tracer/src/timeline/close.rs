@@ -73,6 +73,32 @@ impl ResetCause {
     }
 }
 
+/// How sure it is that the RST was accepted by its receiver (RFC 5961 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetProof {
+    /// Its number was exactly the next one expected.
+    Exact,
+    /// Its number was in the window, not exact; nothing came after it.
+    InWindow,
+    /// Its number did not lie before the next one expected; the window's end is not known here.
+    NotBefore,
+    /// Nothing is known to hold its number against.
+    Unchecked,
+}
+
+impl ResetProof {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::InWindow => "in_window",
+            Self::NotBefore => "not_before",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
 /// How a connection closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
@@ -82,6 +108,12 @@ pub struct Close {
     pub by: Option<Role>,
     /// The situation of the RST.
     pub cause: Option<ResetCause>,
+    /// How sure it is that the RST was accepted.
+    pub proof: Option<ResetProof>,
+    /// The text that the RST carried (RFC 9293 §3.5.3 allows for it), its beginning.
+    pub text: Option<String>,
+    /// Octets between what was seen of the data and a FIN beyond it.
+    pub gap_bytes: Option<u64>,
     /// How long one side stayed open after the other's FIN, in ns.
     pub half_close_ns: Option<u64>,
     /// Whether the ACK of the second FIN was seen; `None` without a second FIN.

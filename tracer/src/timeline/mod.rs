@@ -4,22 +4,27 @@
 //! point, and holds `None` for every number that was not seen. Absent on purpose: how it looks
 //! (see `sink`) and how it came about (see `assembler`).
 
+mod account;
 mod anomaly;
 mod close;
 mod open;
 mod options;
 mod step;
+mod zeek;
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use synfin_ebpf::segment::{Endpoint, Scope};
 use synfin_ebpf::seq::Seq;
 
+pub use account::{Account, Accounts};
 pub use anomaly::Anomaly;
-pub use close::{Close, CloseKind, ResetCause};
-pub use open::{Confidence, Open, OpenKind, OpenOutcome, Rtt, WrongAck};
+pub use close::{Close, CloseKind, ResetCause, ResetProof};
+pub use open::{Confidence, FastOpen, Open, OpenKind, OpenOutcome, Rtt, WrongAck};
 pub use options::{Negotiable, TcpOptions};
 pub use step::{Check, Proof, State, Step};
+pub use zeek::{ConnState, Zeek};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,11 +78,13 @@ impl BytesBasis {
     }
 }
 
-/// Payload octets that one side sent, from sequence numbers and therefore modulo 2³².
+/// Payload octets that one side sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes {
     /// The count.
     pub count: u64,
+    /// It comes from two sequence numbers alone: whole multiples of 2³² may be missing.
+    pub modulo: bool,
     /// How it was found.
     pub basis: BytesBasis,
 }
@@ -99,15 +106,41 @@ pub struct End {
     pub state: State,
 }
 
+/// The addresses that a tunnel runs between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelEnds {
+    /// On the client's side.
+    pub client: IpAddr,
+    /// On the server's side.
+    pub server: IpAddr,
+}
+
+/// An incarnation before: its numbers tell its late segments from the new one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// Its client's initial sequence number.
+    pub client_isn: Option<Seq>,
+    /// Its server's initial sequence number.
+    pub server_isn: Option<Seq>,
+    /// What came of its opening.
+    pub outcome: OpenOutcome,
+    /// How it closed.
+    pub close: CloseKind,
+}
+
 /// The life of one connection, as far as it was observed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
     /// Wall-clock time of the first segment, in ns since the Unix epoch.
     pub started_unix_ns: i128,
     /// Interface that the first segment was seen on.
-    pub interface: String,
-    /// VLAN tags, outer first.
+    pub interface: Arc<str>,
+    /// VLAN tags and tunnel.
     pub scope: Scope,
+    /// The tunnel's ends, where there is a tunnel between two addresses.
+    pub tunnel: Option<TunnelEnds>,
+    /// The incarnation of the same addresses and ports that this one took the place of.
+    pub previous: Option<Previous>,
     /// The active opener.
     pub client: End,
     /// The passive opener.
@@ -128,6 +161,10 @@ pub struct Connection {
     pub observation_gap: bool,
     /// Segments of one direction only were seen.
     pub asymmetric: bool,
+    /// What was counted segment by segment, where that was asked for.
+    pub accounts: Option<Accounts>,
+    /// The same in the words of Zeek's conn.log.
+    pub zeek: Zeek,
     /// Wireshark's conversation completeness: SYN 1, SYN-ACK 2, ACK 4, DATA 8, FIN 16, RST 32.
     pub completeness: u8,
 }

@@ -21,11 +21,15 @@ pub enum OpenOutcome {
     Pending,
     /// The connection was there before the observation.
     Unobserved,
+    /// No connection: a lone RST, in answer to something that was not seen here.
+    Backscatter,
+    /// No connection: a lone segment whose flags no TCP sends, such as a NULL or XMAS scan's.
+    Probe,
 }
 
 impl OpenOutcome {
     /// All outcomes, in the order in which summaries list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Established,
         Self::NoReply,
         Self::Refused,
@@ -34,6 +38,8 @@ impl OpenOutcome {
         Self::Aborted,
         Self::Pending,
         Self::Unobserved,
+        Self::Backscatter,
+        Self::Probe,
     ];
 
     /// The name in JSON and summaries.
@@ -48,7 +54,15 @@ impl OpenOutcome {
             Self::Aborted => "aborted",
             Self::Pending => "pending",
             Self::Unobserved => "unobserved",
+            Self::Backscatter => "backscatter",
+            Self::Probe => "probe",
         }
+    }
+
+    /// Whether it is told of a connection, and not of a lone segment.
+    #[must_use]
+    pub const fn is_connection(self) -> bool {
+        !matches!(self, Self::Backscatter | Self::Probe)
     }
 }
 
@@ -80,6 +94,33 @@ impl OpenKind {
             Self::FastOpen => "fast_open",
             Self::Partial => "partial",
             Self::None => "none",
+        }
+    }
+}
+
+/// What came of Fast Open (RFC 7413).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FastOpen {
+    /// The client did not ask for it.
+    #[default]
+    None,
+    /// The client asked for a cookie.
+    Requested,
+    /// The data on the SYN was acknowledged.
+    Accepted,
+    /// The data on the SYN was not acknowledged.
+    Ignored,
+}
+
+impl FastOpen {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Requested => "requested",
+            Self::Accepted => "accepted",
+            Self::Ignored => "ignored",
         }
     }
 }
@@ -142,6 +183,10 @@ pub struct Open {
     pub synack_retries: u32,
     /// Time from each SYN to the next, in ns.
     pub backoff_ns: Vec<u64>,
+    /// Whether each wait was about twice the one before, as is usual; `None` with fewer than two.
+    pub backoff_doubles: Option<bool>,
+    /// What came of Fast Open.
+    pub fast_open: FastOpen,
     /// From the last SYN to the RST that refused it, in ns. No round-trip time: a firewall may have sent it.
     pub refused_after_ns: Option<u64>,
     /// The ACK that completed the handshake carried data.

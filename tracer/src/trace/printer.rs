@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use synfin_ebpf::counters::Counter;
 use synfin_ebpf::segment::Endpoint;
@@ -19,7 +20,7 @@ use crate::writer::Writer;
 pub(super) struct Printer {
     sink: Box<dyn Sink>,
     follow: bool,
-    interfaces: HashMap<u32, String>,
+    interfaces: HashMap<u32, Arc<str>>,
     buffer: Vec<u8>,
     /// Records and steps in the buffer.
     records: u64,
@@ -29,7 +30,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn new(options: &Trace, interfaces: HashMap<u32, String>) -> Self {
+    pub(super) fn new(options: &Trace, interfaces: HashMap<u32, Arc<str>>) -> Self {
         let sink: Box<dyn Sink> = match options.format {
             Format::Ladder => Box::new(Ladder {
                 style: style(),
@@ -104,7 +105,7 @@ impl Output for Printer {
         let interface = self.interfaces.get(&live.interface);
         let step = LiveStep {
             unix_ns: live.unix_ns,
-            interface: interface.map_or("", String::as_str),
+            interface: interface.map_or("", |name| name),
             client: end(live.client),
             server: end(live.server),
             step,

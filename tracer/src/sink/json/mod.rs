@@ -311,12 +311,12 @@ mod tests {
     #[test]
     fn names_from_outside_are_escaped() {
         let mut connection = lone_fin();
-        connection.interface = "a\"\\\n\u{7f}\u{9b}é".to_owned();
+        connection.interface = "a\"\\\n\u{7f}\u{9b}é".into();
         let line = line(&connection);
         assert!(
             line.contains(r#""interface":"a\"\\\u000a\u007f\u009bé""#),
             "{line}"
         );
-        assert_eq!(parsed(&connection)["interface"], connection.interface);
+        assert_eq!(parsed(&connection)["interface"], *connection.interface);
     }
 }
