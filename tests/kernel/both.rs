@@ -19,6 +19,8 @@ use synfin_tests::requirement;
 const XDP_PASS: u32 = 2;
 /// The shortest frame of BPF_PROG_TEST_RUN.
 const ETHERNET_LEN: usize = 14;
+/// What a page has room for beside what the kernel puts around a frame.
+const MOST_OF_A_PAGE: usize = 3_712;
 /// What TC answers to let the next program decide: −1.
 const TCX_NEXT: u32 = u32::MAX;
 
@@ -47,23 +49,26 @@ impl Both {
     }
 
     pub(crate) fn load_with(ring_size: u32, filter: Filter) -> Result<Self> {
-        let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
-        let options = LoadOptions {
+        Self::load_options(&LoadOptions {
             ring_size,
             table_size: 4096,
             filter,
-        };
-        let mut programs = Programs::load_object(&object, &options)?;
+        })
+    }
+
+    pub(crate) fn load_options(options: &LoadOptions) -> Result<Self> {
+        let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
+        let mut programs = Programs::load_object(&object, options)?;
         Ok(Self {
             ring: programs.take_events()?,
             counters: programs.take_counters()?,
-            tracker: Tracker::new(filter),
+            tracker: Tracker::new(options.filter),
             programs,
         })
     }
 
     /// Whether BPF_PROG_TEST_RUN takes the frame for this program: for TC it insists on a whole IP
-    /// header behind an IP EtherType.
+    /// header behind an IP EtherType, and on one page.
     pub(crate) fn takes(program: &str, frame: &[u8]) -> bool {
         let ether_type = frame.get(12..14);
         let ip_header = match ether_type {
@@ -71,7 +76,10 @@ impl Both {
             Some([0x86, 0xdd]) => 40,
             _ => 0,
         };
-        frame.len() >= ETHERNET_LEN + if is_xdp(program) { 0 } else { ip_header }
+        if is_xdp(program) {
+            return frame.len() >= ETHERNET_LEN;
+        }
+        (ETHERNET_LEN + ip_header..=MOST_OF_A_PAGE).contains(&frame.len())
     }
 
     /// Feeds a frame to a program and to the tracker; what each made of it.

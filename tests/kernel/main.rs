@@ -1,6 +1,7 @@
 //! The loaded programs, fed with frames by BPF_PROG_TEST_RUN, beside the same tracker in user space.
 
 mod both;
+mod captures;
 mod counted;
 mod hostile;
 mod parity;
@@ -12,6 +13,7 @@ use synfin_tests::suite;
 
 fn main() -> ExitCode {
     let cases = [
+        captures::cases(),
         counted::cases(),
         hostile::cases(),
         parity::cases(),

@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod capture;
 pub mod conversation;
+pub mod corpus;
 pub mod daemon;
 pub mod evidence;
 pub mod frames;
@@ -15,6 +16,7 @@ pub mod golden;
 pub mod inject;
 pub mod judge;
 pub mod netns;
+pub mod packets;
 pub mod process;
 pub mod record;
 pub mod requirement;

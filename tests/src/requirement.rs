@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::corpus;
+
 /// Something that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
@@ -16,6 +18,8 @@ pub enum Requirement {
     Daemon,
     /// The built BPF object: `SYNFIN_BPF_OBJECT`, or the workspace's build.
     BpfObject,
+    /// Captures that others published: `SYNFIN_CORPUS`.
+    Corpus,
 }
 
 impl Requirement {
@@ -29,7 +33,19 @@ impl Requirement {
             Self::Tool(name) => Some(format!("needs {name}")),
             Self::Daemon => lack_of_file("the built daemon", &daemon()),
             Self::BpfObject => lack_of_file("the built BPF object", &bpf_object()),
+            Self::Corpus if corpus::directory().is_some() => None,
+            Self::Corpus => Some(format!(
+                "needs a corpus of captures in {}",
+                corpus::VARIABLE
+            )),
         }
+    }
+
+    /// Whether a machine that must be able to run everything may do without: what does not belong
+    /// to the repository cannot be installed, either.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::Corpus)
     }
 }
 
