@@ -17,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_ring_of_an_impossible_size_is_refused,
         an_unknown_format_mode_or_direction_is_refused,
         a_duration_that_is_none_is_refused,
+        an_unknown_wish_is_refused_and_nothing_waits_for_the_end_while_it_follows,
         more_ports_or_hosts_than_the_filter_holds_are_refused,
         help_names_every_flag,
         the_version_is_told,
@@ -66,6 +67,13 @@ fn an_unknown_format_mode_or_direction_is_refused() -> Result<()> {
     refused(&["-i", "lo", "--direction", "up"], "--direction")
 }
 
+fn an_unknown_wish_is_refused_and_nothing_waits_for_the_end_while_it_follows() -> Result<()> {
+    refused(&["-i", "lo", "--only", "nice"], "--only")?;
+    refused(&["-i", "lo", "--slow", "soon"], "--slow")?;
+    refused(&["-i", "lo", "--follow", "--only", "failed"], "--only")?;
+    refused(&["-i", "lo", "--follow", "--slow", "1s"], "--slow")
+}
+
 fn a_duration_that_is_none_is_refused() -> Result<()> {
     for flag in ["--handshake-timeout", "--duration"] {
         for duration in ["soon", "5 parsecs", "-1s", ""] {
@@ -97,6 +105,8 @@ fn help_names_every_flag() -> Result<()> {
         "--iface",
         "--format",
         "--follow",
+        "--only",
+        "--slow",
         "--port",
         "--host",
         "--handshake-timeout",

@@ -1,16 +1,17 @@
 //! The command line.
 
-use std::net::IpAddr;
-use std::num::NonZeroU16;
+mod ends;
+mod printing;
+
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
-use synfin_ebpf::flow::filter::{Filter, MAX_TERMS, Network};
-use synfin_ebpf::segment::Address;
 
 use crate::attach::XdpChoice;
+
+pub use ends::Ends;
+pub use printing::{Format, Printing};
 
 /// Traces TCP connections from the first SYN to the last ACK.
 #[derive(Debug, Parser)]
@@ -27,7 +28,7 @@ impl Cli {
     pub fn parse_checked() -> Self {
         let cli = Self::parse();
         let Command::Trace(trace) = &cli.command;
-        if let Err(error) = trace.filter() {
+        if let Err(error) = trace.ends.filter() {
             Self::command()
                 .error(ErrorKind::TooManyValues, error)
                 .exit();
@@ -57,24 +58,9 @@ pub struct Trace {
     )]
     pub interfaces: Vec<String>,
 
-    /// Only connections with one of these ports
-    #[arg(
-        long = "port",
-        value_name = "PORT",
-        value_delimiter = ',',
-        help_heading = "What to trace"
-    )]
-    pub ports: Vec<NonZeroU16>,
-
-    /// Only connections with one of these addresses or networks, e.g. 10.0.0.7 or fd00::/8
-    #[arg(
-        long = "host",
-        value_name = "ADDR|CIDR",
-        value_delimiter = ',',
-        value_parser = parse_host,
-        help_heading = "What to trace"
-    )]
-    pub hosts: Vec<IpNet>,
+    /// Which connections to look at.
+    #[command(flatten)]
+    pub ends: Ends,
 
     /// Which way to look
     #[arg(
@@ -85,13 +71,9 @@ pub struct Trace {
     )]
     pub direction: Directions,
 
-    /// How records are written
-    #[arg(long, value_enum, default_value_t = Format::Ladder, help_heading = "Output")]
-    pub format: Format,
-
-    /// Print each step as it happens, too
-    #[arg(long, help_heading = "Output")]
-    pub follow: bool,
+    /// What is printed, and how.
+    #[command(flatten)]
+    pub printing: Printing,
 
     /// Say more about what is attached and how; give it twice for sizes
     #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
@@ -176,15 +158,6 @@ pub enum Directions {
     Ingress,
 }
 
-/// How records are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A drawing of each connection, for people
-    Ladder,
-    /// An object a line
-    Json,
-}
-
 /// Hook for what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum XdpMode {
@@ -204,49 +177,6 @@ impl From<XdpMode> for XdpChoice {
             XdpMode::Tcx => Self::Tcx,
         }
     }
-}
-
-impl Trace {
-    /// The filter that the kernel applies.
-    ///
-    /// # Errors
-    /// Where there are more ports or hosts than a filter holds.
-    pub fn filter(&self) -> Result<Filter, String> {
-        let too_many = |flag: &str, given: usize| {
-            format!("{flag} takes at most {MAX_TERMS} values, and {given} were given")
-        };
-        let mut filter = Filter::default();
-        if self.ports.len() > MAX_TERMS {
-            return Err(too_many("--port", self.ports.len()));
-        }
-        if self.hosts.len() > MAX_TERMS {
-            return Err(too_many("--host", self.hosts.len()));
-        }
-        for (place, port) in filter.ports.iter_mut().zip(&self.ports) {
-            *place = port.get();
-            filter.port_count += 1;
-        }
-        for (place, host) in filter.hosts.iter_mut().zip(&self.hosts) {
-            *place = network(host);
-            filter.host_count += 1;
-        }
-        Ok(filter)
-    }
-}
-
-fn network(host: &IpNet) -> Network {
-    let prefix = u32::from(host.prefix_len());
-    match host.addr() {
-        IpAddr::V4(address) => Network::new(Address::v4(address.octets()), 96 + prefix),
-        IpAddr::V6(address) => Network::new(Address::v6(address.octets()), prefix),
-    }
-}
-
-fn parse_host(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| {
-        "not an address or network; for example 10.0.0.7, 10.0.0.0/8 or fd00::/8".into()
-    })
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -285,13 +215,6 @@ fn parse_ring_size(text: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn trace(arguments: &[&str]) -> Result<Trace, clap::Error> {
-        let all = [&["synfin", "trace", "-i", "eth0"], arguments].concat();
-        Cli::try_parse_from(all).map(|cli| match cli.command {
-            Command::Trace(trace) => trace,
-        })
-    }
-
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
@@ -304,31 +227,5 @@ mod tests {
         for text in ["", "M", "3", "48K", "2G", "99999999999M", "16T", "é"] {
             assert!(parse_ring_size(text).is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn hosts_are_addresses_or_networks() {
-        let filter = trace(&["--host", "10.1.0.0/16", "--host", "fd00::7"])
-            .unwrap()
-            .filter()
-            .unwrap();
-        assert_eq!(filter.host_count, 2);
-        assert_eq!(
-            filter.hosts[0],
-            Network::new(Address::v4([10, 1, 0, 0]), 112)
-        );
-        assert!(trace(&["--host", "nonsense"]).is_err());
-        assert!(trace(&["--host", "10.0.0.0/33"]).is_err());
-    }
-
-    #[test]
-    fn ports_are_not_zero_and_not_too_many() {
-        assert!(trace(&["--port", "0"]).is_err());
-        assert!(trace(&["--port", "70000"]).is_err());
-        let many = (1..=17)
-            .map(|port| port.to_string())
-            .collect::<Vec<_>>()
-            .join(",");
-        assert!(trace(&["--port", &many]).unwrap().filter().is_err());
     }
 }

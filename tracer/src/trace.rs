@@ -3,7 +3,6 @@
 //! This is the place where the parts meet; each of them knows nothing of the others.
 
 mod counters;
-mod printer;
 
 use std::io;
 use std::pin::pin;
@@ -18,11 +17,11 @@ use crate::assembler::{Assembler, Settings};
 use crate::attach::{Device, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
 use crate::loss::Losses;
+use crate::printer::Printer;
 use crate::say::say;
 use crate::source::{Clock, Ring};
 use crate::writer::{self, Broken, Writer};
 use counters::Counters;
-use printer::Printer;
 
 /// Traces until a signal, the asked-for end, or the loss of all interfaces.
 ///
@@ -39,7 +38,7 @@ pub fn run(options: &Trace) -> anyhow::Result<()> {
 async fn trace(options: &Trace) -> anyhow::Result<()> {
     // From here on a signal ends the trace in good order, also while attaching.
     let mut stop = Stop::new(options.duration)?;
-    let filter = options.filter().map_err(|error| anyhow!(error))?;
+    let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
     let mut devices = Vec::new();
     for name in &options.interfaces {
         let device = Device::find(name).await?;
@@ -152,7 +151,12 @@ impl Reader {
             ring: Ring::new(programs)?,
             counters: Counters::new(programs)?,
             losses: Losses::default(),
-            printer: Printer::new(options, settings.interfaces.clone()),
+            printer: Printer::new(
+                &options.printing,
+                options.count,
+                settings.interfaces.clone(),
+                Clock::read().unix_ns(),
+            ),
             assembler: Assembler::new(settings),
             writer,
             broken,
@@ -224,6 +228,7 @@ impl Reader {
             self.assembler.lost(missing);
         }
         self.assembler.finish(&mut self.printer);
+        self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);
         let dropped = self.writer.dropped();
         self.writer.finish();
@@ -233,8 +238,8 @@ impl Reader {
             ));
         }
         let lost = self.losses.total();
-        self.printer
-            .sum_up(&totals, self.assembler.counts(), lost, dropped);
+        let told = totals.told(self.assembler.counts(), lost, dropped);
+        self.printer.sum_up(&told.counters());
     }
 }
 

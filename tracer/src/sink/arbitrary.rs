@@ -276,7 +276,7 @@ proptest! {
     #[test]
     fn a_summary_takes_every_record(connections in prop::collection::vec(connection().boxed(), 0..4)) {
         let mut summary = Summary::new();
-        connections.iter().for_each(|connection| summary.record(connection));
+        connections.iter().for_each(|connection| summary.record(connection, true));
         let mut out = Vec::new();
         summary.render(&Counters::default(), &mut out);
         let text = String::from_utf8(out).unwrap();

@@ -20,7 +20,7 @@ mod verdict;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
@@ -37,11 +37,17 @@ pub use summary::{Counters, Summary};
 
 /// Renders steps and records.
 pub trait Sink {
+    /// Appends what comes before everything else; `unix_ns` is the time of the wall clock.
+    fn begin(&mut self, _unix_ns: i128, _out: &mut Vec<u8>) {}
+
     /// Appends a step that has just happened; a sink that does not follow appends nothing.
     fn step(&mut self, step: &LiveStep<'_>, out: &mut Vec<u8>);
 
     /// Appends the record of a connection that is over.
     fn connection(&mut self, connection: &Connection, out: &mut Vec<u8>);
+
+    /// Appends what comes after everything else; `unix_ns` is the time of the wall clock.
+    fn end(&mut self, _unix_ns: i128, _out: &mut Vec<u8>) {}
 }
 
 /// A step as it happens, with as much of its connection as a line about it needs.

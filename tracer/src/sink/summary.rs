@@ -4,6 +4,7 @@
 //! Memory does not grow with what is counted: a number for each name, and a histogram of fixed size.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
@@ -20,7 +21,9 @@ const DIGITS: u8 = 3;
 /// Counts what the records say.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    records: u64,
     connections: u64,
+    shown: u64,
     opened: BTreeMap<OpenOutcome, u64>,
     closed: BTreeMap<CloseKind, u64>,
     anomalies: BTreeMap<Anomaly, u64>,
@@ -57,7 +60,9 @@ impl Summary {
         let handshakes = Histogram::new_with_bounds(SHORTEST_NS, LONGEST_NS, DIGITS)
             .expect("a microsecond to an hour at three digits is a valid range");
         Self {
+            records: 0,
             connections: 0,
+            shown: 0,
             opened: BTreeMap::new(),
             closed: BTreeMap::new(),
             anomalies: BTreeMap::new(),
@@ -68,11 +73,15 @@ impl Summary {
         }
     }
 
-    /// Counts a record.
-    pub fn record(&mut self, connection: &Connection) {
-        self.connections += 1;
+    /// Counts a record, whether or not it was shown.
+    pub fn record(&mut self, connection: &Connection, shown: bool) {
+        self.records += 1;
+        self.shown += u64::from(shown);
+        self.connections += u64::from(connection.open.outcome.is_connection());
         *self.opened.entry(connection.open.outcome).or_default() += 1;
-        *self.closed.entry(connection.close.kind).or_default() += 1;
+        if connection.open.outcome.is_connection() {
+            *self.closed.entry(connection.close.kind).or_default() += 1;
+        }
         for &(anomaly, count) in &connection.anomalies {
             let sum = self.anomalies.entry(anomaly).or_default();
             *sum = sum.saturating_add(u64::from(count));
@@ -87,16 +96,17 @@ impl Summary {
 
     /// Appends the words.
     pub fn render(&self, counters: &Counters<'_>, out: &mut Vec<u8>) {
-        match self.connections {
-            0 => put(out, "synfin: no connections\n"),
-            1 => put(out, "synfin: 1 connection\n"),
-            many => put(out, format_args!("synfin: {many} connections\n")),
-        }
-        let outcomes =
-            OpenOutcome::ALL.map(|outcome| (outcome.name(), count(&self.opened, &outcome)));
+        put(out, format_args!("synfin: {}\n", self.total()));
+        let of = |connection: bool| {
+            let outcomes = OpenOutcome::ALL.into_iter();
+            let outcomes = outcomes.filter(move |outcome| outcome.is_connection() == connection);
+            let counts = outcomes.map(|outcome| (outcome.name(), count(&self.opened, &outcome)));
+            listed(&counts.collect::<Vec<_>>(), Zeros::Skip)
+        };
         let kinds = CloseKind::ALL.map(|kind| (kind.name(), count(&self.closed, &kind)));
-        line("opened", &listed(&outcomes, Zeros::Skip), out);
+        line("opened", &of(true), out);
         line("closed", &listed(&kinds, Zeros::Skip), out);
+        line("lone", &of(false), out);
         line("handshake", &self.handshake(), out);
         let odd: Vec<_> = self
             .anomalies
@@ -108,6 +118,18 @@ impl Summary {
         line("events", &listed(counters.events, Zeros::Show), out);
         line("rejects", &listed(counters.rejects, Zeros::Skip), out);
         line("losses", &self.losses(counters.losses), out);
+    }
+
+    fn total(&self) -> String {
+        let mut total = match self.connections {
+            0 => "no connections".to_owned(),
+            1 => "1 connection".to_owned(),
+            many => format!("{many} connections"),
+        };
+        if self.records > self.shown {
+            let _ = write!(total, ", {} shown", self.shown);
+        }
+        total
     }
 
     fn handshake(&self) -> String {

@@ -3,7 +3,7 @@
 use super::fixtures::{self, Case};
 use super::paint::columns;
 use super::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
-use crate::timeline::Connection;
+use crate::timeline::{Connection, OpenOutcome};
 
 /// A snapshot of its own for each case, under the case's name.
 fn snapshot(kind: &str, cases: &[Case], mut render: impl FnMut(&Connection) -> String) {
@@ -151,7 +151,8 @@ fn a_sink_that_does_not_follow_says_nothing_of_steps() {
 fn the_summary_counts_what_the_records_say() {
     let mut summary = Summary::new();
     for (_, connection) in fixtures::all() {
-        summary.record(&connection);
+        let shown = connection.open.outcome != OpenOutcome::Established;
+        summary.record(&connection, shown);
     }
     let counters = Counters {
         events: &[("segments", 1_204_331), ("events", 812)],

@@ -22,6 +22,12 @@ impl Clock {
             wall_offset_ns: wall_ns - monotonic_ns,
         }
     }
+
+    /// The wall clock, in ns since the Unix epoch.
+    #[must_use]
+    pub fn unix_ns(&self) -> i128 {
+        i128::from(self.now_ns).saturating_add(self.wall_offset_ns)
+    }
 }
 
 /// A clock of this kind cannot fail on Linux (clock_gettime(2)).

@@ -170,6 +170,17 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether a RST ended it after it had opened: one in answer to a SYN or SYN-ACK is an outcome of
+    /// the opening.
+    #[must_use]
+    pub fn was_reset(&self) -> bool {
+        let opened = matches!(
+            self.open.outcome,
+            OpenOutcome::Established | OpenOutcome::Unobserved
+        );
+        opened && self.close.kind == CloseKind::Reset
+    }
+
     /// The end with this role.
     #[must_use]
     pub const fn end(&self, role: Role) -> &End {

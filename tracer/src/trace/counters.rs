@@ -4,7 +4,9 @@ use aya::maps::{MapData, PerCpuArray};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::wire::Reject;
 
+use crate::assembler::Counts;
 use crate::attach::{AttachError, CpuCounters, Programs};
+use crate::sink;
 
 /// Reads the counters.
 pub(super) struct Counters(PerCpuArray<MapData, CpuCounters>);
@@ -39,16 +41,58 @@ impl Counters {
 }
 
 impl Totals {
-    pub(super) fn get(&self, counter: Counter) -> u64 {
-        self.at(counter.index())
+    /// What the summary tells of them, beside what the assembler counted, what serial numbers
+    /// prove to be missing and what the output dropped.
+    pub(super) fn told(&self, counts: &Counts, lost: u64, dropped: u64) -> Told {
+        let ring_full = self.get(Counter::RingFull);
+        Told {
+            events: [
+                ("frames", self.get(Counter::Frames)),
+                ("TCP segments", self.get(Counter::Segments)),
+                ("events", self.get(Counter::Events)),
+                ("late segments", counts.late),
+                ("stray resets", counts.stray_rst),
+                ("stray segments", counts.stray),
+            ],
+            rejects: Reject::ALL.map(|reject| (reject.name(), self.at(reject.index()))),
+            losses: [
+                ("ring_full", ring_full),
+                // Beyond what the programs counted.
+                ("unaccounted", lost.saturating_sub(ring_full)),
+                ("held_syn", self.get(Counter::HeldSyn)),
+                ("held_syn_ack", self.get(Counter::HeldSynAck)),
+                ("held_other", self.get(Counter::HeldOther)),
+                ("table_full", self.get(Counter::TableFull)),
+                ("connections_evicted", counts.evicted),
+                ("records_dropped", dropped),
+            ],
+        }
     }
 
-    pub(super) fn rejects(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let all = Reject::ALL.into_iter();
-        all.map(|reject| (reject.name(), self.at(reject.index())))
+    fn get(&self, counter: Counter) -> u64 {
+        self.at(counter.index())
     }
 
     fn at(&self, index: usize) -> u64 {
         self.counters.get(index).copied().unwrap_or(0)
+    }
+}
+
+/// Counts with their names.
+pub(super) struct Told {
+    events: [Named; 6],
+    rejects: [Named; Reject::ALL.len()],
+    losses: [Named; 8],
+}
+
+type Named = (&'static str, u64);
+
+impl Told {
+    pub(super) const fn counters(&self) -> sink::Counters<'_> {
+        sink::Counters {
+            events: &self.events,
+            rejects: &self.rejects,
+            losses: &self.losses,
+        }
     }
 }

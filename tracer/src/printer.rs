@@ -1,25 +1,26 @@
-//! Renders what the assembler hands out, and keeps the summary.
+//! Renders what the assembler hands out, and keeps the summary: the same for live traces and
+//! captures.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-use synfin_ebpf::counters::Counter;
 use synfin_ebpf::segment::Endpoint;
 use synfin_ebpf::seq::Seq;
 use terminal_size::{Width, terminal_size};
 
-use super::counters::Totals;
-use crate::assembler::{Counts, Live, Output};
-use crate::cli::{Format, Trace};
+use crate::assembler::{Live, Output};
+use crate::cli::{Format, Printing};
+use crate::selection::Selection;
 use crate::sink::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
 use crate::timeline::{Connection, Step, ip};
 use crate::writer::Writer;
 
 /// The sink, its buffer, and the summary.
-pub(super) struct Printer {
+pub struct Printer {
     sink: Box<dyn Sink>,
     follow: bool,
+    selection: Selection,
     interfaces: HashMap<u32, Arc<str>>,
     buffer: Vec<u8>,
     /// Records and steps in the buffer.
@@ -30,68 +31,57 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn new(options: &Trace, interfaces: HashMap<u32, Arc<str>>) -> Self {
-        let sink: Box<dyn Sink> = match options.format {
+    /// Begins the output, at this time of the wall clock; after `count` connections it is done.
+    #[must_use]
+    pub fn new(
+        printing: &Printing,
+        count: Option<u64>,
+        interfaces: HashMap<u32, Arc<str>>,
+        unix_ns: i128,
+    ) -> Self {
+        let follow = printing.follow;
+        let mut sink: Box<dyn Sink> = match printing.format {
             Format::Ladder => Box::new(Ladder {
                 style: style(),
-                follow: options.follow,
+                follow,
             }),
-            Format::Json => Box::new(Json {
-                follow: options.follow,
-            }),
+            Format::Json => Box::new(Json { follow }),
         };
+        let mut buffer = Vec::new();
+        sink.begin(unix_ns, &mut buffer);
         Self {
             sink,
-            follow: options.follow,
+            follow,
+            selection: printing.selection(),
             interfaces,
-            buffer: Vec::new(),
+            buffer,
             records: 0,
-            left: options.count.unwrap_or(u64::MAX),
+            left: count.unwrap_or(u64::MAX),
             summary: Summary::new(),
         }
     }
 
+    /// Ends the output, at this time of the wall clock.
+    pub fn end(&mut self, unix_ns: i128) {
+        self.sink.end(unix_ns, &mut self.buffer);
+    }
+
     /// Whether the asked-for number of connections was printed.
-    pub(super) const fn is_done(&self) -> bool {
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
         self.left == 0
     }
 
     /// Gives what was rendered to the writer.
-    pub(super) fn hand_over(&mut self, writer: &mut Writer) {
+    pub fn hand_over(&mut self, writer: &mut Writer) {
         writer.push(&mut self.buffer, self.records);
         self.records = 0;
     }
 
     /// Writes the summary to standard error.
-    pub(super) fn sum_up(&self, totals: &Totals, counts: &Counts, lost: u64, dropped: u64) {
-        let events = [
-            ("frames", totals.get(Counter::Frames)),
-            ("TCP segments", totals.get(Counter::Segments)),
-            ("events", totals.get(Counter::Events)),
-            ("late segments", counts.late),
-            ("stray resets", counts.stray_rst),
-            ("stray segments", counts.stray),
-        ];
-        let rejects: Vec<_> = totals.rejects().collect();
-        let ring_full = totals.get(Counter::RingFull);
-        let losses = [
-            ("ring_full", ring_full),
-            // What serial numbers prove to be missing beyond what the programs counted.
-            ("unaccounted", lost.saturating_sub(ring_full)),
-            ("held_syn", totals.get(Counter::HeldSyn)),
-            ("held_syn_ack", totals.get(Counter::HeldSynAck)),
-            ("held_other", totals.get(Counter::HeldOther)),
-            ("table_full", totals.get(Counter::TableFull)),
-            ("connections_evicted", counts.evicted),
-            ("records_dropped", dropped),
-        ];
+    pub fn sum_up(&self, counters: &Counters<'_>) {
         let mut text = Vec::new();
-        let counters = Counters {
-            events: &events,
-            rejects: &rejects,
-            losses: &losses,
-        };
-        self.summary.render(&counters, &mut text);
+        self.summary.render(counters, &mut text);
         // There is nobody to tell where standard error is gone.
         let _ = std::io::stderr().write_all(&text);
     }
@@ -118,8 +108,12 @@ impl Output for Printer {
         if self.is_done() {
             return;
         }
+        let shown = self.selection.takes(&connection);
+        self.summary.record(&connection, shown);
+        if !shown {
+            return;
+        }
         self.left -= 1;
-        self.summary.record(&connection);
         self.sink.connection(&connection, &mut self.buffer);
         self.records += 1;
     }
