@@ -67,6 +67,11 @@ impl Both {
         })
     }
 
+    /// The programs.
+    pub(crate) fn programs(&mut self) -> &mut Programs {
+        &mut self.programs
+    }
+
     /// Whether BPF_PROG_TEST_RUN takes the frame for this program: for TC it insists on a whole IP
     /// header behind an IP EtherType, and on one page.
     pub(crate) fn takes(program: &str, frame: &[u8]) -> bool {

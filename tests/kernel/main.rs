@@ -1,6 +1,7 @@
 //! The loaded programs, fed with frames by BPF_PROG_TEST_RUN, beside the same tracker in user space.
 
 mod both;
+mod budget;
 mod captures;
 mod counted;
 mod hostile;
@@ -13,6 +14,7 @@ use synfin_tests::suite;
 
 fn main() -> ExitCode {
     let cases = [
+        budget::cases(),
         captures::cases(),
         counted::cases(),
         hostile::cases(),

@@ -109,7 +109,7 @@ fn look<F: Octets + ?Sized, H: Host>(
     vantage: &Vantage,
     host: &H,
 ) -> Result<bool, Reject> {
-    let Some(located) = wire::locate(frame, vantage.scope)? else {
+    let Some(located) = wire::locate(frame, vantage.link, vantage.scope)? else {
         return Ok(false);
     };
     follow(frame, &located, vantage, host)?;

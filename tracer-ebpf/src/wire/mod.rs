@@ -4,9 +4,10 @@
 //! [`Reject`]. Absent on purpose: building the segment, which the hot path never needs
 //! ([`Located::segment`] does it for the few frames that matter).
 
-mod ethernet;
+mod ethertype;
 mod ipv4;
 mod ipv6;
+mod link;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,25 @@ pub use tcp::Located;
 
 use crate::octets::Octets;
 use crate::segment::Scope;
+
+/// What begins at an offset of the frame, by its EtherType, and what was around it.
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    ether_type: u16,
+    offset: usize,
+    scope: Scope,
+}
+
+impl Layer {
+    #[inline(always)]
+    const fn new(ether_type: u16, offset: usize, scope: Scope) -> Self {
+        Self {
+            ether_type,
+            offset,
+            scope,
+        }
+    }
+}
 
 /// Where an IP header starts and what was around it.
 #[derive(Clone, Copy, Debug)]
@@ -146,15 +166,19 @@ impl Reject {
     }
 }
 
-/// Finds the TCP header of an Ethernet frame.
+/// Finds the TCP header of a frame.
 ///
 /// `scope` holds tags that the device took off the frame before it was seen.
 ///
 /// # Errors
 /// A [`Reject`] where the frame is malformed, cut short, or a fragment without ports.
 #[inline(always)]
-pub fn locate<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Option<Located>, Reject> {
-    match descend(frame, scope) {
+pub fn locate<F: Octets + ?Sized>(
+    frame: &F,
+    link: Link,
+    scope: Scope,
+) -> Result<Option<Located>, Reject> {
+    match descend(frame, link, scope) {
         Ok(located) => Ok(Some(located)),
         Err(Stop::NotTcp) => Ok(None),
         Err(Stop::Reject(reject)) => Err(reject),
@@ -162,8 +186,8 @@ pub fn locate<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Option<Loca
 }
 
 #[inline(always)]
-fn descend<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Located, Stop> {
-    let network = ethernet::locate(frame, scope)?;
+fn descend<F: Octets + ?Sized>(frame: &F, link: Link, scope: Scope) -> Result<Located, Stop> {
+    let network = ethertype::locate(frame, link::begin(frame, link, scope)?)?;
     let transport = match network.version {
         Version::V4 => ipv4::locate(frame, network.offset)?,
         Version::V6 => ipv6::locate(frame, network.offset)?,

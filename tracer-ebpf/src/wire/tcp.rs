@@ -131,7 +131,7 @@ impl Located {
         let to = destination ^ (u64::from(ports >> 16) << 32);
         // Both ends enter by sums of their own mixes, so that the direction does not matter.
         let sum = mix(from).wrapping_add(mix(to));
-        Ok((sum >> 32) as u32 ^ (self.scope.0 ^ self.scope.0 >> 32) as u32)
+        Ok((sum >> 32) as u32 ^ ((self.scope.0 ^ self.scope.0 >> 32) & 0xffff_ffff) as u32)
     }
 
     /// Reads the segment's numbers.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::octets::Captured;
-use crate::segment::{Address, Flags, MAX_OPTIONS};
+use crate::segment::{Address, Flags, MAX_OPTIONS, Tunnel};
 use crate::seq::Seq;
 
 const SYN: [u8; 24] = [
@@ -68,11 +68,13 @@ fn ipv6(extensions: &[(u8, u8, u16)], segment: &[u8]) -> Vec<u8> {
 }
 
 fn found(frame: &[u8]) -> Located {
-    locate(frame, Scope::default()).unwrap().unwrap()
+    locate(frame, Link::Ethernet, Scope::default())
+        .unwrap()
+        .unwrap()
 }
 
 fn refused(frame: &[u8]) -> Reject {
-    locate(frame, Scope::default()).unwrap_err()
+    locate(frame, Link::Ethernet, Scope::default()).unwrap_err()
 }
 
 #[test]
@@ -129,10 +131,10 @@ fn two_tags_make_the_scope_and_a_third_is_refused() {
 #[test]
 fn a_tag_that_the_device_took_off_is_the_outer_one() {
     let frame = ethernet(&[8], 0x0800, &ipv4(0, 0, &SYN));
-    let located = locate(frame.as_slice(), Scope::default().tagged(7));
+    let located = locate(frame.as_slice(), Link::Ethernet, Scope::default().tagged(7));
     assert!(located.unwrap().unwrap().scope.vlans().eq([7, 8]));
     let frame = ethernet(&[8, 9], 0x0800, &ipv4(0, 0, &SYN));
-    let refused = locate(frame.as_slice(), Scope::default().tagged(7));
+    let refused = locate(frame.as_slice(), Link::Ethernet, Scope::default().tagged(7));
     assert_eq!(refused.unwrap_err(), Reject::TooManyVlanTags);
 }
 
@@ -217,7 +219,7 @@ fn other_protocols_are_no_rejects() {
         ethernet(&[], 0x86dd, &ipv6(&[(50, 0, 0)], &SYN)),
     ] {
         assert!(
-            locate(frame.as_slice(), Scope::default())
+            locate(frame.as_slice(), Link::Ethernet, Scope::default())
                 .unwrap()
                 .is_none()
         );
@@ -247,7 +249,13 @@ fn a_short_snap_length_is_no_lie_about_the_length() {
         octets: &frame[..60],
         wire_len: frame.len(),
     };
-    assert_eq!(locate(&cut, Scope::default()).unwrap().unwrap().len, 100);
+    assert_eq!(
+        locate(&cut, Link::Ethernet, Scope::default())
+            .unwrap()
+            .unwrap()
+            .len,
+        100
+    );
 }
 
 #[test]
@@ -281,6 +289,104 @@ fn what_is_packed_comes_out_again() {
     }
 }
 
+/// A header of each link type in front of a packet of this version.
+fn linked(version: Version, packet: &[u8]) -> Vec<(Link, Vec<u8>)> {
+    let v4 = version == Version::V4;
+    let (ether_type, protocol) = if v4 {
+        ([8, 0], [0, 0x21])
+    } else {
+        ([0x86, 0xdd], [0, 0x57])
+    };
+    let mut cooked = vec![7; 14];
+    cooked.extend(ether_type);
+    let mut cooked_2 = ether_type.to_vec();
+    cooked_2.resize(20, 7);
+    let families: &[u8] = if v4 { &[2] } else { &[10, 24, 28, 30] };
+    let pppoe = [&[0x11, 0, 0x12, 0x34, 0, 99][..], &protocol].concat();
+    let mut heads = vec![
+        (Link::Ethernet, [&[2; 12][..], &ether_type].concat()),
+        (Link::Cooked, cooked),
+        (Link::Cooked2, cooked_2),
+        (Link::Ip, Vec::new()),
+        (Link::Ppp, protocol.to_vec()),
+        (Link::Ppp, vec![protocol[1]]),
+        (Link::Ppp, [&[0xff, 0x03][..], &protocol].concat()),
+        (Link::Ppp, vec![0xff, 0x03, protocol[1]]),
+        (Link::Pppoe, pppoe),
+    ];
+    for family in families {
+        heads.push((Link::Null, vec![*family, 0, 0, 0]));
+        heads.push((Link::Null, vec![0, 0, 0, *family]));
+        heads.push((Link::Loop, vec![0, 0, 0, *family]));
+    }
+    let frames = heads.into_iter();
+    frames
+        .map(|(link, head)| (link, [&head, packet].concat()))
+        .collect()
+}
+
+#[test]
+fn every_link_type_leads_to_the_segment_and_every_truncation_is_refused() {
+    for (version, packet) in [
+        (Version::V4, ipv4(1, 0, &SYN)),
+        (Version::V6, ipv6(&[(0, 0, 0)], &SYN)),
+    ] {
+        for (link, frame) in linked(version, &packet) {
+            let located = locate(frame.as_slice(), link, Scope::default());
+            let located = located.unwrap().unwrap();
+            assert_eq!(located.version, version, "{link:?}");
+            let segment = located.segment(frame.as_slice()).unwrap();
+            assert_eq!((segment.seq, segment.len), (Seq(9), 0), "{link:?}");
+            let session = (link == Link::Pppoe).then_some((Tunnel::Pppoe, 0x1234));
+            assert_eq!(located.scope.tunnel(), session);
+            for len in 0..frame.len() {
+                let reject = locate(&frame[..len], link, Scope::default()).unwrap_err();
+                assert!(
+                    reject.truncated() || reject == Reject::BadIpLength,
+                    "{link:?}, {len}: {reject:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn cooked_frames_may_carry_tags() {
+    let packet = [&[0x20, 7, 8, 0][..], &ipv4(0, 0, &SYN)].concat();
+    let head = |len: usize, at: usize| {
+        let mut head = vec![0; len];
+        head[at..at + 2].copy_from_slice(&[0x81, 0]);
+        [&head, &packet[..]].concat()
+    };
+    for (link, frame) in [(Link::Cooked, head(16, 14)), (Link::Cooked2, head(20, 0))] {
+        let located = locate(frame.as_slice(), link, Scope::default());
+        assert!(located.unwrap().unwrap().scope.vlans().eq([7]));
+    }
+}
+
+#[test]
+fn what_a_link_carries_beside_ip_is_not_tcp() {
+    for (link, head) in [
+        (Link::Cooked, &[0; 14][..]),
+        (Link::Cooked2, &[0x08, 0x06][..]),
+        (Link::Null, &[0, 0, 0, 7]),
+        (Link::Null, &[7, 0, 0, 0]),
+        (Link::Loop, &[2, 0, 0, 0]),
+        (Link::Ppp, &[0xc0, 0x21]),
+        (Link::Pppoe, &[0x11, 0x09, 0, 0, 0, 0]),
+        (Link::Pppoe, &[0x11, 0, 0, 7, 0, 9, 0xc0, 0x21]),
+    ] {
+        let frame = [head, &ipv4(0, 0, &SYN)].concat();
+        let located = locate(frame.as_slice(), link, Scope::default());
+        assert_eq!(located, Ok(None), "{link:?}");
+    }
+    let frame = [0x50; 40];
+    assert_eq!(
+        locate(frame.as_slice(), Link::Ip, Scope::default()),
+        Err(Reject::BadIpVersion)
+    );
+}
+
 proptest! {
     /// No octets make the parser panic, and what it finds lies inside the frame.
     #[test]
@@ -297,13 +403,35 @@ proptest! {
             }
         }
         let frame = ethernet(&[], ether_type, &packet);
-        if let Ok(Some(located)) = locate(frame.as_slice(), Scope::default()) {
+        if let Ok(Some(located)) = locate(frame.as_slice(), Link::Ethernet, Scope::default()) {
             prop_assert!(located.len as usize <= frame.len());
             prop_assert!(located.segment(frame.as_slice()).is_ok());
             prop_assert!(located.endpoints(frame.as_slice()).is_ok());
             prop_assert!(located.hash(frame.as_slice()).is_ok());
             let options = Cell::new([0; MAX_OPTIONS]);
             prop_assert!(located.copy_options(frame.as_slice(), &options));
+        }
+    }
+    /// The same behind every link type.
+    #[test]
+    fn any_octets_behind_any_link_are_located_or_refused(
+        link in prop_oneof![
+            Just(Link::Ethernet),
+            Just(Link::Cooked),
+            Just(Link::Cooked2),
+            Just(Link::Ip),
+            Just(Link::Null),
+            Just(Link::Loop),
+            Just(Link::Ppp),
+            Just(Link::Pppoe),
+        ],
+        octets in proptest::collection::vec(any::<u8>(), 0..120),
+        wire_len in 0..200_usize,
+    ) {
+        let wire_len = wire_len.max(octets.len());
+        let frame = Captured { octets: &octets, wire_len };
+        if let Ok(Some(located)) = locate(&frame, link, Scope::default()) {
+            prop_assert!(located.len as usize <= wire_len);
         }
     }
 }
