@@ -47,6 +47,16 @@ pub(crate) fn all(workspace: &Workspace) -> Result<PathBuf> {
     Ok(synfin)
 }
 
+/// Builds this program with optimizations, and returns where it is.
+pub(crate) fn xtask(workspace: &Workspace) -> Result<PathBuf> {
+    exec::run(
+        exec::cargo()
+            .args(["build", "--release", "--package", "xtask"])
+            .current_dir(workspace.root()),
+    )?;
+    Ok(workspace.xtask())
+}
+
 /// A cargo command on the BPF binary for the BPF target; arguments may be added.
 pub(crate) fn ebpf_cargo(workspace: &Workspace, tools: &Ebpf, verb: &str) -> Result<Command> {
     let mut command = tools.toolchain.cargo()?;

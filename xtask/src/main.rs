@@ -5,6 +5,7 @@
 //! is run on a machine. What is done is said on standard error in plain words. Nothing here is
 //! needed to use a built `synfin`.
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
@@ -91,6 +92,17 @@ enum Task {
     },
     /// Checks format and lints, then runs every test
     Ci,
+    /// Measures how fast captures are read, beside a bare scan and the programs of others
+    Bench {
+        #[command(flatten)]
+        options: bench::Options,
+    },
+    /// One part of a bench, in a process of its own
+    #[command(hide = true)]
+    BenchPart {
+        #[command(subcommand)]
+        part: bench::Part,
+    },
 }
 
 fn perform(task: Task) -> Result<()> {
@@ -107,6 +119,8 @@ fn perform(task: Task) -> Result<()> {
             harness,
         } => test::some(&workspace, unprivileged, &args, &harness),
         Task::Ci => ci::all(&workspace),
+        Task::Bench { options } => bench::all(&workspace, &options),
+        Task::BenchPart { part } => bench::part(&part),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// A program, and the Debian package that has it.
+#[derive(Clone, Copy)]
 pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
@@ -74,7 +75,8 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     .with_context(|| format!("install {names}"))
 }
 
-const fn tool(program: &'static str, package: &'static str) -> Tool {
+/// This program, in this package.
+pub(crate) const fn tool(program: &'static str, package: &'static str) -> Tool {
     Tool { program, package }
 }
 

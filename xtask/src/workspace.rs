@@ -50,12 +50,26 @@ impl Workspace {
         self.root.join("target/tools")
     }
 
+    /// Where captures to measure with are made.
+    pub(crate) fn bench(&self) -> PathBuf {
+        self.root.join("target/bench")
+    }
+
     /// The finished daemon.
     pub(crate) fn synfin(&self) -> PathBuf {
+        self.release("synfin")
+    }
+
+    /// This program, built with optimizations.
+    pub(crate) fn xtask(&self) -> PathBuf {
+        self.release("xtask")
+    }
+
+    fn release(&self, program: &str) -> PathBuf {
         let target = match env::var_os("CARGO_TARGET_DIR") {
             Some(elsewhere) => self.root.join(elsewhere),
             None => self.root.join("target"),
         };
-        target.join("release/synfin")
+        target.join("release").join(program)
     }
 }
