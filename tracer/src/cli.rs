@@ -1,7 +1,9 @@
 //! The command line.
 
 mod ends;
+mod limits;
 mod printing;
+mod read;
 
 use std::time::Duration;
 
@@ -11,7 +13,9 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::attach::XdpChoice;
 
 pub use ends::Ends;
+pub use limits::Limits;
 pub use printing::{Format, Printing};
+pub use read::Read;
 
 /// Traces TCP connections from the first SYN to the last ACK.
 #[derive(Debug, Parser)]
@@ -27,8 +31,11 @@ impl Cli {
     #[must_use]
     pub fn parse_checked() -> Self {
         let cli = Self::parse();
-        let Command::Trace(trace) = &cli.command;
-        if let Err(error) = trace.ends.filter() {
+        let ends = match &cli.command {
+            Command::Trace(trace) => &trace.ends,
+            Command::Read(read) => &read.ends,
+        };
+        if let Err(error) = ends.filter() {
             Self::command()
                 .error(ErrorKind::TooManyValues, error)
                 .exit();
@@ -42,6 +49,8 @@ impl Cli {
 pub enum Command {
     /// Trace connections on network interfaces, live. Needs root.
     Trace(Trace),
+    /// Read connections from captures: pcap and pcapng.
+    Read(Read),
 }
 
 /// Options of `synfin trace`.
@@ -97,16 +106,9 @@ pub struct Trace {
     )]
     pub count: Option<u64>,
 
-    /// How long an opening waits for its next segment before it counts as failed; the longest usual
-    /// gap between two SYNs is 32 s
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "35s",
-        value_parser = parse_timeout,
-        help_heading = "Limits"
-    )]
-    pub handshake_timeout: Duration,
+    /// How long and how much.
+    #[command(flatten)]
+    pub limits: Limits,
 
     /// Size of the ring buffer, a power of two of at least 64K
     #[arg(
@@ -127,16 +129,6 @@ pub struct Trace {
         help_heading = "Limits"
     )]
     pub table_size: u32,
-
-    /// Connections that are followed at once; past that the longest idle is given out as open
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "1000000",
-        value_parser = parse_max_connections,
-        help_heading = "Limits"
-    )]
-    pub max_connections: usize,
 
     /// Hook for what arrives. auto takes native XDP on a NIC, and TCX on veth and other software
     /// devices, which native XDP would slow down
@@ -176,22 +168,6 @@ impl From<XdpMode> for XdpChoice {
             XdpMode::Native => Self::Native,
             XdpMode::Tcx => Self::Tcx,
         }
-    }
-}
-
-fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(86_400) {
-        return Err("a handshake timeout lies between 1ms and 1day".into());
-    }
-    Ok(timeout)
-}
-
-fn parse_max_connections(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least one connection has to fit".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("not a number of connections".into()),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use synfin::cli::{Cli, Command};
+use synfin::read;
 use synfin::say::say;
 use synfin::trace;
 
 fn main() -> ExitCode {
     let result = match Cli::parse_checked().command {
         Command::Trace(options) => trace::run(&options),
+        Command::Read(options) => read::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

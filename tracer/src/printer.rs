@@ -72,6 +72,17 @@ impl Printer {
         self.left == 0
     }
 
+    /// Names an interface.
+    pub fn name_interface(&mut self, index: u32, name: Arc<str>) {
+        self.interfaces.insert(index, name);
+    }
+
+    /// Octets that were rendered and wait to be handed over.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Gives what was rendered to the writer.
     pub fn hand_over(&mut self, writer: &mut Writer) {
         writer.push(&mut self.buffer, self.records);

@@ -142,9 +142,8 @@ impl Reader {
             .map(|device| (device.index, device.name.as_str().into()));
         let (writer, broken) = Writer::start(io::stdout()).context("start the writer")?;
         let settings = Settings {
-            handshake_timeout_ns: u64::try_from(options.handshake_timeout.as_nanos())
-                .unwrap_or(u64::MAX),
-            max_connections: options.max_connections,
+            handshake_timeout_ns: options.limits.handshake_timeout_ns(),
+            max_connections: options.limits.max_connections,
             interfaces: names.collect(),
         };
         Ok(Self {
@@ -220,8 +219,8 @@ impl Reader {
     /// Reads the rest, prints what is still open, and sums up.
     fn finish(mut self) {
         while self.take() > 0 {}
-        let totals = self.counters.read();
-        for (cpu, made) in totals.made.iter().enumerate() {
+        let counted = self.counters.read();
+        for (cpu, made) in counted.made.iter().enumerate() {
             let missing = self
                 .losses
                 .settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
@@ -238,7 +237,7 @@ impl Reader {
             ));
         }
         let lost = self.losses.total();
-        let told = totals.told(self.assembler.counts(), lost, dropped);
+        let told = counted.totals.told(self.assembler.counts(), lost, dropped);
         self.printer.sum_up(&told.counters());
     }
 }

@@ -1,57 +1,97 @@
-//! Writes records to standard output without ever holding up the reading of events.
+//! Writes records to standard output from a thread of its own; the queue to it is bounded by octets.
 //!
-//! A thread of its own writes; the queue to it is bounded by octets. What does not fit, because
-//! whoever reads the output is slow, is dropped whole record by whole record, and counted.
+//! Live, whoever reads the output never holds up the reading of events: what does not fit is dropped
+//! whole record by whole record, and counted. A capture can wait, and so nothing of it is dropped.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-/// Octets that may wait for a slow reader.
-const QUEUE_OCTETS: usize = 64 << 20;
+/// Octets that may wait for a slow reader while events come in.
+const LIVE_OCTETS: usize = 64 << 20;
+/// Octets that may wait for a slow reader where we can wait as well.
+const PATIENT_OCTETS: usize = 4 << 20;
 
 /// The sending end of the queue.
 pub struct Writer {
     queue: Sender<Vec<u8>>,
-    waiting: Arc<AtomicUsize>,
+    room: Arc<Room>,
     limit: usize,
+    when_full: WhenFull,
     dropped: u64,
     thread: JoinHandle<()>,
+}
+
+/// What happens where the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenFull {
+    Drop,
+    Wait,
 }
 
 /// How writing came to an end before it was asked to.
 pub type Broken = oneshot::Receiver<io::Error>;
 
+/// What the two ends of the queue know of it.
+#[derive(Debug, Default)]
+struct Room {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Octets in the queue.
+    waiting: usize,
+    /// Nothing is written any more.
+    gone: bool,
+}
+
 impl Writer {
-    /// Starts writing to `out`.
+    /// Starts writing to `out`, for a source that cannot wait.
     ///
     /// # Errors
     /// Where there can be no more threads.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Broken)> {
-        Self::with_limit(out, QUEUE_OCTETS)
+        Self::with_limit(out, LIVE_OCTETS, WhenFull::Drop)
     }
 
-    fn with_limit(out: impl Write + Send + 'static, limit: usize) -> io::Result<(Self, Broken)> {
+    /// Starts writing to `out`, for a source that waits for a slow reader.
+    ///
+    /// # Errors
+    /// Where there can be no more threads.
+    pub fn start_patient(out: impl Write + Send + 'static) -> io::Result<(Self, Broken)> {
+        Self::with_limit(out, PATIENT_OCTETS, WhenFull::Wait)
+    }
+
+    fn with_limit(
+        out: impl Write + Send + 'static,
+        limit: usize,
+        when_full: WhenFull,
+    ) -> io::Result<(Self, Broken)> {
         let (queue, records) = channel::<Vec<u8>>();
         let (failed, broken) = oneshot::channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let written = Arc::clone(&waiting);
+        let room = Arc::new(Room::default());
+        let theirs = Arc::clone(&room);
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                if let Err(error) = write_all(out, &records, &written) {
+                let result = write_all(out, &records, &theirs);
+                theirs.lock().gone = true;
+                theirs.changed.notify_all();
+                if let Err(error) = result {
                     // Nobody listens where the daemon is ending by itself.
                     let _ = failed.send(error);
                 }
             })?;
         let writer = Self {
             queue,
-            waiting,
+            room,
             limit,
+            when_full,
             dropped: 0,
             thread,
         };
@@ -64,12 +104,20 @@ impl Writer {
             return;
         }
         let octets = std::mem::take(octets);
-        let len = octets.len();
-        if self.waiting.load(Ordering::Relaxed).saturating_add(len) > self.limit {
+        let mut state = self.room.lock();
+        // What is larger than the whole queue goes in where the queue is empty.
+        let has_room = |state: &State| {
+            state.waiting.saturating_add(octets.len()) <= self.limit || state.waiting == 0
+        };
+        while self.when_full == WhenFull::Wait && !has_room(&state) && !state.gone {
+            state = self.room.wait(state);
+        }
+        if state.gone || !has_room(&state) {
             self.dropped += records;
             return;
         }
-        self.waiting.fetch_add(len, Ordering::Relaxed);
+        state.waiting += octets.len();
+        drop(state);
         if self.queue.send(octets).is_err() {
             self.dropped += records;
         }
@@ -89,14 +137,23 @@ impl Writer {
     }
 }
 
-fn write_all(
-    mut out: impl Write,
-    records: &Receiver<Vec<u8>>,
-    waiting: &AtomicUsize,
-) -> io::Result<()> {
+impl Room {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_all(mut out: impl Write, records: &Receiver<Vec<u8>>, room: &Room) -> io::Result<()> {
     while let Ok(octets) = records.recv() {
         let result = out.write_all(&octets).and_then(|()| out.flush());
-        waiting.fetch_sub(octets.len(), Ordering::Relaxed);
+        room.lock().waiting -= octets.len();
+        room.changed.notify_all();
         result?;
     }
     Ok(())
@@ -131,7 +188,7 @@ mod tests {
     #[test]
     fn what_a_stuck_reader_leaves_no_room_for_is_counted() {
         let (go, wait) = channel();
-        let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10).unwrap();
+        let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Drop).unwrap();
         writer.push(&mut vec![0; 8], 1);
         writer.push(&mut vec![0; 8], 3);
         assert_eq!(writer.dropped(), 3);
@@ -140,10 +197,38 @@ mod tests {
     }
 
     #[test]
+    fn a_patient_writer_drops_nothing() {
+        let (go, wait) = channel();
+        let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Wait).unwrap();
+        writer.push(&mut vec![0; 8], 1);
+        let gone = std::thread::spawn(move || {
+            for _ in 0..2 {
+                go.send(()).unwrap();
+            }
+        });
+        writer.push(&mut vec![0; 8], 3);
+        assert_eq!(writer.dropped(), 0);
+        writer.finish();
+        gone.join().unwrap();
+    }
+
+    #[test]
+    fn a_patient_writer_does_not_wait_for_a_reader_that_is_gone() {
+        let (go, wait) = channel();
+        drop(go);
+        let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Wait).unwrap();
+        writer.push(&mut vec![0; 8], 1);
+        writer.push(&mut vec![0; 8], 3);
+        writer.push(&mut vec![0; 8], 3);
+        assert!(writer.dropped() >= 3);
+        writer.finish();
+    }
+
+    #[test]
     fn a_reader_that_goes_away_is_told() {
         let (go, wait) = channel();
         drop(go);
-        let (mut writer, broken) = Writer::with_limit(Stuck(wait), 10).unwrap();
+        let (mut writer, broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Drop).unwrap();
         writer.push(&mut vec![0; 8], 1);
         let error = broken.blocking_recv().unwrap();
         assert!(is_closed_pipe(&error));

@@ -123,6 +123,11 @@ impl Assembler {
         }
     }
 
+    /// Names an interface for connections from now on.
+    pub fn name_interface(&mut self, index: u32, name: Arc<str>) {
+        self.settings.interfaces.insert(index, name);
+    }
+
     /// Sets how far the wall clock is ahead of the events' clock, for connections from now on.
     pub const fn set_wall_offset(&mut self, offset_ns: i128) {
         self.wall_offset_ns = offset_ns;
