@@ -10,6 +10,7 @@ mod side;
 mod state;
 mod track;
 mod verdict;
+mod zeek;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -11,6 +11,7 @@ use synfin_ebpf::seq::Seq;
 use super::opening::roles;
 use super::side::Side;
 use super::state::{self, Input};
+use super::zeek::Words;
 use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, State, Step, WrongAck};
 
 /// Steps that a track keeps; segments past them are counted.
@@ -46,6 +47,8 @@ pub(super) struct Track {
     pub(super) healed: bool,
     /// A SYN inside the open connection, in case it is answered.
     pub(super) pending_syn: Option<Box<Event>>,
+    /// The same in Zeek's words.
+    pub(super) zeek: Words,
 }
 
 /// A kept segment and where it was seen. Its step's time is absolute.
@@ -95,6 +98,7 @@ impl Track {
             anomalies: Vec::new(),
             healed: false,
             pending_syn: None,
+            zeek: Words::new(event, half),
         }
     }
 
@@ -168,6 +172,7 @@ impl Track {
             self.note(Anomaly::Duplicate);
             return None;
         }
+        self.zeek.observe(event, half);
         self.heal(event, from);
         self.side_mut(from).segments += 1;
         self.first_ns = self.first_ns.min(event.time_ns);

@@ -9,7 +9,7 @@ use super::side::Side;
 use super::track::Track;
 use crate::timeline::{
     Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen, Open, OpenKind,
-    OpenOutcome, ResetCause, Role, Rtt, Step, Zeek, ip,
+    OpenOutcome, ResetCause, Role, Rtt, Step, ip,
 };
 
 /// Why a track ended.
@@ -56,7 +56,7 @@ pub(super) fn connection(
         observation_gap: observation_gap || track.healed,
         asymmetric,
         accounts: None,
-        zeek: Zeek::default(),
+        zeek: track.zeek.sum_up(track.client),
         completeness: completeness(&track),
         steps: steps(track),
     }

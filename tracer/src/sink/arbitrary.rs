@@ -213,7 +213,7 @@ prop_compose! {
         Connection {
             started_unix_ns, interface, scope, client, server, open, close, duration_ns, steps,
             steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
-            completeness, tunnel, previous, accounts, zeek: Zeek { conn_state, history },
+            completeness, tunnel, previous, accounts, zeek: Zeek { originator: Role::Client, conn_state, history },
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The words that Zeek's conn.log uses of a connection (`conn_state`, `history`).
 
+use super::Role;
+
 /// How Zeek sums a connection up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConnState {
@@ -54,11 +56,25 @@ impl ConnState {
     }
 }
 
-/// Zeek's history: a letter for each kind of segment, upper case for the originator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A connection as Zeek's conn.log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zeek {
+    /// Which end Zeek takes for the originator. It is the client but where no SYN was seen: there
+    /// Zeek goes by ports that are known as servers', or by who was heard first.
+    pub originator: Role,
     /// How the connection is summed up.
     pub conn_state: ConnState,
-    /// The letters in the order in which they were earned.
+    /// The history: a letter for each kind of segment in the order in which they were earned, upper
+    /// case for the originator.
     pub history: String,
+}
+
+impl Default for Zeek {
+    fn default() -> Self {
+        Self {
+            originator: Role::Client,
+            conn_state: ConnState::default(),
+            history: String::new(),
+        }
+    }
 }
