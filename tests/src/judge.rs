@@ -180,12 +180,13 @@ mod tests {
                 "outcome": "established", "kind": "three_way", "confidence": "observed",
                 "rtt_ns": {"syn_to_synack": 1, "synack_to_ack": 1, "total": 2},
                 "syn_retries": 0, "synack_retries": 0, "backoff_ns": [],
-                "refused_after_ns": null, "ack_via_data": false, "wrong_ack": null,
+                "refused_after_ns": null, "fast_open": "none", "ack_via_data": false, "wrong_ack": null,
             },
             "close": {
                 "kind": "four_way", "by": "server", "cause": null, "half_close_ns": 1,
                 "last_ack": true,
             },
+            "community_id": "", "originator": "client", "conn_state": "SF", "history": "ShADdfFa",
             "duration_ns": 10, "completeness": 31, "asymmetric": false, "observation_gap": false,
             "anomalies": {}, "segments_omitted": 0,
             "segments": [

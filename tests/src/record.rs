@@ -13,6 +13,10 @@ use serde::{Deserialize, Deserializer, de::Error};
 pub enum Record {
     /// The life of one connection.
     Connection(Box<Connection>),
+    /// A lone RST.
+    Backscatter(Box<Connection>),
+    /// A lone segment with flags that no TCP sends.
+    Probe(Box<Connection>),
     /// One step of a connection, as it happened (`--follow`).
     Step(Box<LiveStep>),
 }
@@ -26,11 +30,19 @@ pub struct Connection {
     pub start: Timestamp,
     pub interface: String,
     pub vlans: Vec<u16>,
+    pub tunnel: Option<Tunnel>,
+    pub community_id: String,
+    pub previous: Option<Previous>,
     pub client: End,
     pub server: End,
+    pub accounts_whole: Option<bool>,
+    pub options: Option<Negotiated>,
     pub open: Open,
     pub close: Close,
     pub duration_ns: u64,
+    pub originator: String,
+    pub conn_state: String,
+    pub history: String,
     pub completeness: u8,
     pub asymmetric: bool,
     pub observation_gap: bool,
@@ -48,7 +60,9 @@ pub struct End {
     pub isn: Option<u32>,
     pub bytes: Option<u64>,
     pub bytes_basis: Option<String>,
+    pub bytes_modulo: Option<bool>,
     pub state: String,
+    pub account: Option<Account>,
     pub options: Option<Options>,
 }
 
@@ -66,6 +80,49 @@ pub struct Options {
     pub malformed: bool,
 }
 
+/// What one side sent, counted segment by segment.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented by the contract")]
+pub struct Account {
+    pub packets: u64,
+    pub payload_bytes: u64,
+    pub retransmitted_bytes: u64,
+    pub retransmissions: u64,
+    pub duplicates: u64,
+    pub out_of_order: u64,
+    pub probes: u64,
+    pub zero_windows: u64,
+}
+
+/// What a connection was carried in.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented by the contract")]
+pub struct Tunnel {
+    pub kind: String,
+    pub id: u32,
+    pub client: Option<IpAddr>,
+    pub server: Option<IpAddr>,
+}
+
+/// The incarnation before.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented by the contract")]
+pub struct Previous {
+    pub client_isn: Option<u32>,
+    pub server_isn: Option<u32>,
+    pub outcome: String,
+    pub close: String,
+}
+
+/// What came of the options that both sides have to send.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented by the contract")]
+pub struct Negotiated {
+    pub in_effect: Vec<String>,
+    pub not_echoed: Vec<String>,
+    pub not_offered: Vec<String>,
+}
+
 /// How a connection opened.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "the fields are documented by the contract")]
@@ -77,6 +134,8 @@ pub struct Open {
     pub syn_retries: u32,
     pub synack_retries: u32,
     pub backoff_ns: Vec<u64>,
+    pub backoff_doubles: Option<bool>,
+    pub fast_open: String,
     pub refused_after_ns: Option<u64>,
     pub ack_via_data: bool,
     pub wrong_ack: Option<WrongAck>,
@@ -106,6 +165,9 @@ pub struct Close {
     pub kind: String,
     pub by: Option<String>,
     pub cause: Option<String>,
+    pub proof: Option<String>,
+    pub text: Option<String>,
+    pub gap_bytes: Option<u64>,
     pub half_close_ns: Option<u64>,
     pub last_ack: Option<bool>,
 }
@@ -195,7 +257,7 @@ pub fn connections(output: &str) -> Result<Vec<Connection>> {
         .into_iter()
         .filter_map(|record| match record {
             Record::Connection(connection) => Some(*connection),
-            Record::Step(_) => None,
+            Record::Backscatter(_) | Record::Probe(_) | Record::Step(_) => None,
         });
     Ok(connections.collect())
 }
@@ -204,7 +266,9 @@ fn parse_line(line: &str) -> Result<Record> {
     let record: Record =
         serde_json::from_str(line).with_context(|| format!("read the record {line}"))?;
     let version = match &record {
-        Record::Connection(connection) => connection.v,
+        Record::Connection(record) | Record::Backscatter(record) | Record::Probe(record) => {
+            record.v
+        }
         Record::Step(step) => step.v,
     };
     ensure!(version == 1, "a record of version {version}: {line}");

@@ -173,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_refusal_is_no_reset() {
-        assert_eq!(taken(&[Only::Reset]), ["reset_in_data"]);
+        let taken = taken(&[Only::Reset]);
+        assert!(taken.contains(&"reset_in_data"), "{taken:?}");
+        let refused = ["refused", "rejected", "aborted"];
+        assert!(!refused.iter().any(|name| taken.contains(name)));
     }
 
     #[test]
@@ -209,6 +212,8 @@ mod tests {
     #[test]
     fn a_record_passes_where_any_wish_fits() {
         let taken = taken(&[Only::Asymmetric, Only::Pending]);
-        assert_eq!(taken, ["pending", "lone_fin"]);
+        assert_eq!(taken, ["pending", "lone_fin", "backscatter", "probe"]);
+        let lone = self::taken(&[Only::Backscatter, Only::Probe]);
+        assert_eq!(lone, ["backscatter", "probe"]);
     }
 }

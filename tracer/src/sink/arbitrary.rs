@@ -199,8 +199,8 @@ prop_compose! {
         tunnel in option::of(any::<(IpAddr, IpAddr)>()),
         previous in option::of((option::of(seq()), option::of(seq()))),
         accounts in option::of((account().boxed(), account().boxed(), any::<bool>())),
-        (conn_state, history) in
-            (select(&[ConnState::S0, ConnState::SF, ConnState::Oth]), any::<String>()),
+        (originator, conn_state, history) in
+            (role(), select(&[ConnState::S0, ConnState::SF, ConnState::Oth]), any::<String>()),
     ) -> Connection {
         let tunnel = tunnel.map(|(client, server)| TunnelEnds { client, server });
         let previous = previous.map(|(client_isn, server_isn)| Previous {
@@ -213,7 +213,8 @@ prop_compose! {
         Connection {
             started_unix_ns, interface, scope, client, server, open, close, duration_ns, steps,
             steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
-            completeness, tunnel, previous, accounts, zeek: Zeek { originator: Role::Client, conn_state, history },
+            completeness, tunnel, previous, accounts,
+            zeek: Zeek { originator, conn_state, history },
         }
     }
 }

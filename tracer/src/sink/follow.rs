@@ -9,7 +9,7 @@ use super::notes::notes;
 use super::numbers::{Numbers, symbol};
 use super::paint::{Clause, Style, Tone, printable, put};
 use super::units::Wall;
-use super::{LiveEnd, services, verdict as words};
+use super::{services, verdict as words};
 use crate::timeline::{Connection, Proof, Role, Step};
 
 /// The longest IPv4 endpoint, so that arrows stand below one another.
@@ -62,10 +62,7 @@ fn remarks(step: &Step, numbers: &Numbers) -> Vec<Clause> {
 
 /// Appends the last line of a connection.
 pub(super) fn verdict(connection: &Connection, style: Style, out: &mut Vec<u8>) {
-    let (client, server) = (
-        LiveEnd::from(&connection.client).socket(),
-        LiveEnd::from(&connection.server).socket(),
-    );
+    let (client, server) = (connection.client.socket(), connection.server.socket());
     let ended = connection
         .started_unix_ns
         .saturating_add(i128::from(connection.duration_ns));

@@ -157,6 +157,16 @@ fn parts(text: &str, width: usize) -> Vec<String> {
     parts
 }
 
+/// Whether a terminal or editor acts upon the character instead of showing it: control characters,
+/// DEL and C1 among them, line and paragraph separators, and what turns the direction of writing.
+pub(super) fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
 /// A name from outside, such as an interface's, without anything that a terminal would act upon.
 pub(super) fn printable(name: &str) -> String {
     let shown = |c: char| c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric();

@@ -130,6 +130,9 @@ fn json_is_what_the_contract_says() {
         ("ftp", fixtures::ftp()),
         ("sparse", fixtures::lone_fin()),
         ("reset", fixtures::reset_out_of_window()),
+        ("counted", fixtures::counted()),
+        ("overlay", fixtures::overlay()),
+        ("backscatter", fixtures::backscatter()),
     ];
     snapshot("json", &cases, |connection| followed(&mut json, connection));
 }

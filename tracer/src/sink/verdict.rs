@@ -2,13 +2,12 @@
 //! connection.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use super::paint::{Clause, Tone};
 use super::services;
 use super::units::{Lasting, Octets, Seconds};
 use crate::timeline::{
-    Bytes, BytesBasis, Close, CloseKind, Connection, End, OpenKind, OpenOutcome, ResetCause, Role,
+    Bytes, BytesBasis, Close, CloseKind, Connection, OpenKind, OpenOutcome, ResetCause, Role,
 };
 
 /// Backoff times that fit into a title; of a longer list the first ones are told.
@@ -18,17 +17,13 @@ const LONG_HALF_CLOSE_NS: u64 = 1_000_000_000;
 
 /// Who talked to whom: `10.1.1.2:52144 → 10.1.1.1:21 ftp`.
 pub(super) fn route(connection: &Connection) -> String {
-    let (client, server) = (socket(&connection.client), socket(&connection.server));
+    let (client, server) = (connection.client.socket(), connection.server.socket());
     let mut route = format!("{client} → {server}");
     if let Some(service) = services::name(server.port()) {
         route.push(' ');
         route.push_str(service);
     }
     route
-}
-
-fn socket(end: &End) -> SocketAddr {
-    SocketAddr::new(end.address, end.port)
 }
 
 /// How it opened, how it closed, how long it lived and what it carried.

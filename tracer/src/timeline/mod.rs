@@ -7,12 +7,13 @@
 mod account;
 mod anomaly;
 mod close;
+mod community_id;
 mod open;
 mod options;
 mod step;
 mod zeek;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use synfin_ebpf::segment::{Endpoint, Scope};
@@ -21,8 +22,9 @@ use synfin_ebpf::seq::Seq;
 pub use account::{Account, Accounts};
 pub use anomaly::Anomaly;
 pub use close::{Close, CloseKind, ResetCause, ResetProof};
+pub use community_id::CommunityId;
 pub use open::{Confidence, FastOpen, Open, OpenKind, OpenOutcome, Rtt, WrongAck};
-pub use options::{Negotiable, TcpOptions};
+pub use options::{Negotiable, Negotiated, TcpOptions};
 pub use step::{Check, Proof, State, Step};
 pub use zeek::{ConnState, Zeek};
 
@@ -106,6 +108,14 @@ pub struct End {
     pub state: State,
 }
 
+impl End {
+    /// Address and port.
+    #[must_use]
+    pub const fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
+
 /// The addresses that a tunnel runs between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelEnds {
@@ -170,6 +180,15 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The options of both SYNs beside each other, where both were seen.
+    #[must_use]
+    pub const fn negotiated(&self) -> Option<Negotiated<'_>> {
+        match (&self.client.options, &self.server.options) {
+            (Some(client), Some(server)) => Some(Negotiated::new(client, server)),
+            _ => None,
+        }
+    }
+
     /// Whether a RST ended it after it had opened: one in answer to a SYN or SYN-ACK is an outcome of
     /// the opening.
     #[must_use]

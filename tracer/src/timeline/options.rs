@@ -62,6 +62,42 @@ impl Negotiable {
     }
 }
 
+/// What came of the options that both sides have to send, where both SYNs were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated<'a> {
+    client: &'a TcpOptions,
+    server: &'a TcpOptions,
+}
+
+impl<'a> Negotiated<'a> {
+    /// Holds the options of the SYN and those of its answer beside each other.
+    #[must_use]
+    pub const fn new(client: &'a TcpOptions, server: &'a TcpOptions) -> Self {
+        Self { client, server }
+    }
+
+    /// Those that took effect.
+    pub fn in_effect(self) -> impl Iterator<Item = Negotiable> {
+        self.sent(true, true)
+    }
+
+    /// Those that the client offered and the server did not echo, or that were taken out on the way.
+    pub fn not_echoed(self) -> impl Iterator<Item = Negotiable> {
+        self.sent(true, false)
+    }
+
+    /// Those that the server sent without an offer, or whose offer was taken out before it got here.
+    pub fn not_offered(self) -> impl Iterator<Item = Negotiable> {
+        self.sent(false, true)
+    }
+
+    fn sent(self, by_client: bool, by_server: bool) -> impl Iterator<Item = Negotiable> {
+        Negotiable::ALL.into_iter().filter(move |&option| {
+            self.client.has(option) == by_client && self.server.has(option) == by_server
+        })
+    }
+}
+
 impl TcpOptions {
     /// The largest window scale shift that takes effect (RFC 7323 §2.3).
     pub const MAX_WINDOW_SCALE: u8 = 14;
@@ -159,6 +195,25 @@ mod tests {
                 "{tail:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_option_takes_effect_where_both_sides_sent_it() {
+        let client = TcpOptions {
+            window_scale: Some(7),
+            sack: true,
+            ecn: true,
+            ..TcpOptions::default()
+        };
+        let server = TcpOptions {
+            window_scale: Some(0),
+            timestamps: true,
+            ..TcpOptions::default()
+        };
+        let both = Negotiated::new(&client, &server);
+        assert!(both.in_effect().eq([Negotiable::WindowScale]));
+        assert!(both.not_echoed().eq([Negotiable::Sack, Negotiable::Ecn]));
+        assert!(both.not_offered().eq([Negotiable::Timestamps]));
     }
 
     #[test]

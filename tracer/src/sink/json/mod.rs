@@ -6,10 +6,13 @@
 
 mod writer;
 
+use synfin_ebpf::segment::Tunnel;
+
 use super::flags::names;
 use super::{LiveEnd, LiveStep, Sink};
 use crate::timeline::{
-    BytesBasis, Check, Close, Connection, End, Open, ResetCause, Role, State, Step, TcpOptions,
+    Account, BytesBasis, Check, Close, CommunityId, Connection, End, Negotiable, Negotiated, Open,
+    Previous, ResetCause, ResetProof, Role, State, Step, TcpOptions, TunnelEnds,
 };
 use writer::Writer;
 
@@ -46,22 +49,48 @@ impl Sink for Json {
 
 impl Writer<'_> {
     fn connection(&mut self, connection: &Connection) {
-        self.raw(r#"{"v":1,"type":"connection","start":"#);
+        self.raw(r#"{"v":1,"type":"#);
+        let outcome = connection.open.outcome;
+        self.name(if outcome.is_connection() {
+            "connection"
+        } else {
+            outcome.name()
+        });
+        self.raw(r#","start":"#);
         self.instant(connection.started_unix_ns);
         self.raw(r#","interface":"#);
         self.text(&connection.interface);
         self.raw(r#","vlans":"#);
         self.array(connection.scope.vlans(), Self::number);
+        self.raw(r#","tunnel":"#);
+        self.maybe(connection.scope.tunnel(), |json, tunnel| {
+            json.tunnel(tunnel, connection.tunnel);
+        });
+        self.raw(r#","community_id":""#);
+        self.raw(CommunityId::from(connection).as_str());
+        self.raw(r#"","previous":"#);
+        self.maybe(connection.previous.as_ref(), Self::previous);
+        let accounts = connection.accounts.as_ref();
         self.raw(r#","client":"#);
-        self.end(&connection.client);
+        self.end(&connection.client, accounts.map(|both| &both.client));
         self.raw(r#","server":"#);
-        self.end(&connection.server);
+        self.end(&connection.server, accounts.map(|both| &both.server));
+        self.raw(r#","accounts_whole":"#);
+        self.maybe(accounts.map(|both| both.whole), Self::truth);
+        self.raw(r#","options":"#);
+        self.maybe(connection.negotiated(), Self::negotiated);
         self.raw(r#","open":"#);
         self.open(&connection.open);
         self.raw(r#","close":"#);
         self.close(&connection.close);
         self.raw(r#","duration_ns":"#);
         self.number(connection.duration_ns);
+        self.raw(r#","originator":"#);
+        self.name(connection.zeek.originator.name());
+        self.raw(r#","conn_state":"#);
+        self.name(connection.zeek.conn_state.name());
+        self.raw(r#","history":"#);
+        self.text(&connection.zeek.history);
         self.raw(r#","completeness":"#);
         self.number(connection.completeness);
         self.raw(r#","asymmetric":"#);
@@ -82,7 +111,31 @@ impl Writer<'_> {
         self.raw("}\n");
     }
 
-    fn end(&mut self, end: &End) {
+    fn tunnel(&mut self, (kind, id): (Tunnel, u32), ends: Option<TunnelEnds>) {
+        self.raw(r#"{"kind":"#);
+        self.name(kind.name());
+        self.raw(r#","id":"#);
+        self.number(id);
+        self.raw(r#","client":"#);
+        self.maybe(ends.map(|ends| ends.client), Self::quoted_address);
+        self.raw(r#","server":"#);
+        self.maybe(ends.map(|ends| ends.server), Self::quoted_address);
+        self.raw("}");
+    }
+
+    fn previous(&mut self, previous: &Previous) {
+        self.raw(r#"{"client_isn":"#);
+        self.maybe(previous.client_isn.map(|isn| isn.0), Self::number);
+        self.raw(r#","server_isn":"#);
+        self.maybe(previous.server_isn.map(|isn| isn.0), Self::number);
+        self.raw(r#","outcome":"#);
+        self.name(previous.outcome.name());
+        self.raw(r#","close":"#);
+        self.name(previous.close.name());
+        self.raw("}");
+    }
+
+    fn end(&mut self, end: &End, account: Option<&Account>) {
         self.raw("{");
         self.endpoint(&LiveEnd::from(end));
         self.raw(r#","isn":"#);
@@ -92,10 +145,45 @@ impl Writer<'_> {
         self.raw(r#","bytes_basis":"#);
         let basis = end.bytes.map(|bytes| bytes.basis);
         self.maybe(basis.map(BytesBasis::name), Self::name);
+        self.raw(r#","bytes_modulo":"#);
+        self.maybe(end.bytes.map(|bytes| bytes.modulo), Self::truth);
         self.raw(r#","state":"#);
         self.name(end.state.name());
+        self.raw(r#","account":"#);
+        self.maybe(account, Self::account);
         self.raw(r#","options":"#);
         self.maybe(end.options.as_ref(), Self::options);
+        self.raw("}");
+    }
+
+    fn account(&mut self, account: &Account) {
+        self.raw(r#"{"packets":"#);
+        self.number(account.packets);
+        self.raw(r#","payload_bytes":"#);
+        self.number(account.payload_bytes);
+        self.raw(r#","retransmitted_bytes":"#);
+        self.number(account.retransmitted_bytes);
+        self.raw(r#","retransmissions":"#);
+        self.number(account.retransmissions);
+        self.raw(r#","duplicates":"#);
+        self.number(account.duplicates);
+        self.raw(r#","out_of_order":"#);
+        self.number(account.out_of_order);
+        self.raw(r#","probes":"#);
+        self.number(account.probes);
+        self.raw(r#","zero_windows":"#);
+        self.number(account.zero_windows);
+        self.raw("}");
+    }
+
+    fn negotiated(&mut self, both: Negotiated<'_>) {
+        let name = |json: &mut Self, option: Negotiable| json.name(option.name());
+        self.raw(r#"{"in_effect":"#);
+        self.array(both.in_effect(), name);
+        self.raw(r#","not_echoed":"#);
+        self.array(both.not_echoed(), name);
+        self.raw(r#","not_offered":"#);
+        self.array(both.not_offered(), name);
         self.raw("}");
     }
 
@@ -138,6 +226,10 @@ impl Writer<'_> {
         self.number(open.synack_retries);
         self.raw(r#","backoff_ns":"#);
         self.array(&open.backoff_ns, |json, &ns| json.number(ns));
+        self.raw(r#","backoff_doubles":"#);
+        self.maybe(open.backoff_doubles, Self::truth);
+        self.raw(r#","fast_open":"#);
+        self.name(open.fast_open.name());
         self.raw(r#","refused_after_ns":"#);
         self.maybe(open.refused_after_ns, Self::number);
         self.raw(r#","ack_via_data":"#);
@@ -160,6 +252,12 @@ impl Writer<'_> {
         self.maybe(close.by.map(Role::name), Self::name);
         self.raw(r#","cause":"#);
         self.maybe(close.cause.map(ResetCause::name), Self::name);
+        self.raw(r#","proof":"#);
+        self.maybe(close.proof.map(ResetProof::name), Self::name);
+        self.raw(r#","text":"#);
+        self.maybe(close.text.as_deref(), Self::text);
+        self.raw(r#","gap_bytes":"#);
+        self.maybe(close.gap_bytes, Self::number);
         self.raw(r#","half_close_ns":"#);
         self.maybe(close.half_close_ns, Self::number);
         self.raw(r#","last_ack":"#);
@@ -210,9 +308,9 @@ impl Writer<'_> {
     }
 
     fn endpoint(&mut self, end: &LiveEnd) {
-        self.raw(r#""addr":""#);
-        self.address(end.address);
-        self.raw(r#"","port":"#);
+        self.raw(r#""addr":"#);
+        self.quoted_address(end.address);
+        self.raw(r#","port":"#);
         self.number(end.port);
     }
 }
@@ -223,7 +321,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sink::fixtures::{START, ftp, ipv6, lone_fin, rejected};
+    use crate::sink::fixtures::{
+        START, backscatter, counted, ftp, ipv6, lone_fin, overlay, probe, rejected,
+        reset_with_text, reused, vlan,
+    };
 
     fn line(connection: &Connection) -> String {
         let mut out = Vec::new();
@@ -251,18 +352,20 @@ mod tests {
     /// The keys come sorted from the parser.
     #[test]
     fn every_record_has_every_key() {
-        for connection in [ftp(), lone_fin(), rejected()] {
+        for connection in [ftp(), lone_fin(), rejected(), counted(), backscatter()] {
             let record = parsed(&connection);
-            let names = "anomalies asymmetric client close completeness duration_ns interface \
-                         observation_gap open segments segments_omitted server start type v vlans";
+            let names = "accounts_whole anomalies asymmetric client close community_id \
+                         completeness conn_state duration_ns history interface observation_gap \
+                         open options originator previous segments segments_omitted server start tunnel type \
+                         v vlans";
             assert_eq!(keys(&record).join(" "), names);
-            let names = "addr bytes bytes_basis isn options port state";
+            let names = "account addr bytes bytes_basis bytes_modulo isn options port state";
             assert_eq!(keys(&record["client"]).join(" "), names);
             assert_eq!(keys(&record["server"]).join(" "), names);
-            let names = "ack_via_data backoff_ns confidence kind outcome refused_after_ns rtt_ns \
-                         syn_retries synack_retries wrong_ack";
+            let names = "ack_via_data backoff_doubles backoff_ns confidence fast_open kind outcome \
+                         refused_after_ns rtt_ns syn_retries synack_retries wrong_ack";
             assert_eq!(keys(&record["open"]).join(" "), names);
-            let names = "by cause half_close_ns kind last_ack";
+            let names = "by cause gap_bytes half_close_ns kind last_ack proof text";
             assert_eq!(keys(&record["close"]).join(" "), names);
             let names = "ack check client_state flags from len seq server_state t_ns window";
             for segment in record["segments"].as_array().unwrap() {
@@ -289,6 +392,61 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_connection_has_a_type_of_its_own() {
+        for (connection, name) in [
+            (ftp(), "connection"),
+            (backscatter(), "backscatter"),
+            (probe(), "probe"),
+        ] {
+            assert_eq!(parsed(&connection)["type"], name);
+        }
+    }
+
+    #[test]
+    fn options_are_told_by_what_came_of_them() {
+        let expected = json!({
+            "in_effect": ["window_scale", "sack", "timestamps"],
+            "not_echoed": ["ecn", "mptcp"],
+            "not_offered": [],
+        });
+        assert_eq!(parsed(&vlan())["options"], expected);
+        assert_eq!(parsed(&lone_fin())["options"], Value::Null);
+    }
+
+    #[test]
+    fn a_tunnel_and_an_incarnation_before_are_told() {
+        let expected = json!({
+            "kind": "vxlan",
+            "id": 4096,
+            "client": "192.0.2.7",
+            "server": "192.0.2.9",
+        });
+        assert_eq!(parsed(&overlay())["tunnel"], expected);
+        let mut pppoe = overlay();
+        pppoe.tunnel = None;
+        let expected = json!({"kind": "vxlan", "id": 4096, "client": null, "server": null});
+        assert_eq!(parsed(&pppoe)["tunnel"], expected);
+        let expected = json!({
+            "client_isn": 2_452_000_000_u32,
+            "server_isn": null,
+            "outcome": "refused",
+            "close": "reset",
+        });
+        assert_eq!(parsed(&reused())["previous"], expected);
+    }
+
+    #[test]
+    fn what_each_side_sent_is_told_where_it_was_counted() {
+        let record = parsed(&counted());
+        assert_eq!(record["accounts_whole"], true);
+        assert_eq!(record["server"]["account"]["retransmissions"], 3);
+        assert_eq!(record["client"]["account"]["packets"], 9);
+        let record = parsed(&ftp());
+        assert_eq!(record["client"]["account"], Value::Null);
+        assert_eq!(record["accounts_whole"], Value::Null);
+    }
+
+    #[test]
     fn a_step_is_a_line_of_its_own() {
         let connection = ipv6();
         let mut out = Vec::new();
@@ -309,8 +467,11 @@ mod tests {
     }
 
     #[test]
-    fn names_from_outside_are_escaped() {
-        let mut connection = lone_fin();
+    fn text_from_outside_is_escaped() {
+        let mut connection = reset_with_text();
+        connection.close.text = Some("\"no\" \u{202e}\r\n\u{1b}[2J".to_owned());
+        let text = r#""text":"\"no\" \u202e\u000d\u000a\u001b[2J""#;
+        assert!(line(&connection).contains(text), "{}", line(&connection));
         connection.interface = "a\"\\\n\u{7f}\u{9b}é".into();
         let line = line(&connection);
         assert!(

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::sink::paint::put;
+use crate::sink::paint::{acts, put};
 use crate::sink::units::Wall;
 
 /// Appends to a buffer.
@@ -23,6 +23,12 @@ impl Writer<'_> {
         }
     }
 
+    pub(super) fn quoted_address(&mut self, address: IpAddr) {
+        self.raw("\"");
+        self.address(address);
+        self.raw("\"");
+    }
+
     /// A time, or `null` for one that the calendar does not have: a capture may hold anything.
     pub(super) fn instant(&mut self, unix_ns: i128) {
         let start = self.0.len();
@@ -38,15 +44,21 @@ impl Writer<'_> {
     /// A string from outside.
     pub(super) fn text(&mut self, text: &str) {
         self.raw("\"");
-        for c in text.chars() {
-            match c {
-                '"' => self.raw("\\\""),
-                '\\' => self.raw("\\\\"),
-                // Beside those that JSON forbids also DEL and C1, which a terminal acts upon.
-                c if c.is_control() => put(self.0, format_args!("\\u{:04x}", u32::from(c))),
-                c => self.raw(c.encode_utf8(&mut [0; 4])),
+        let mut rest = text;
+        let special = |c: char| matches!(c, '"' | '\\') || acts(c);
+        while let Some(at) = rest.find(special) {
+            let (plain, after) = rest.split_at(at);
+            self.raw(plain);
+            let mut chars = after.chars();
+            match chars.next() {
+                Some('"') => self.raw("\\\""),
+                Some('\\') => self.raw("\\\\"),
+                Some(c) => put(self.0, format_args!("\\u{:04x}", u32::from(c))),
+                None => {}
             }
+            rest = chars.as_str();
         }
+        self.raw(rest);
         self.raw("\"");
     }
 
