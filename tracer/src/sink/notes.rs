@@ -1,25 +1,26 @@
 //! What else must be known to read a record right, in plain words.
 
-use super::paint::{Clause, Tone};
-use crate::timeline::{Anomaly, Confidence, Connection, OpenOutcome};
+use super::paint::{Clause, Tone, printable};
+use super::units::Octets;
+use crate::timeline::{Anomaly, Close, Confidence, Connection, OpenOutcome, ResetProof};
 
 /// Limits of the observation first, then what was odd about the connection itself.
 pub(super) fn notes(connection: &Connection) -> Vec<Clause> {
     let mut notes = Vec::new();
+    // What such a record is says as much.
+    let lone = !connection.open.outcome.is_connection();
     let mut note = |text: String| notes.push(Clause::new(Tone::Odd, text));
     if connection.observation_gap {
         note("events were lost while this connection was there: steps may be missing".to_owned());
     }
-    if connection.steps_omitted > 0 {
-        let (count, segments) = counted(connection.steps_omitted, "segment");
-        note(format!(
-            "{count} more {segments} did not fit into the record"
-        ));
+    if connection.steps_omitted > 0 && !lone {
+        let more = counted(connection.steps_omitted, "more segment");
+        note(format!("{more} did not fit into the record"));
     }
-    if connection.asymmetric {
+    if connection.asymmetric && !lone {
         note("only one direction was seen".to_owned());
     }
-    if connection.open.confidence == Confidence::Inferred {
+    if connection.open.confidence == Confidence::Inferred && !lone {
         note("which end is the client is a guess from the ports".to_owned());
     }
     if let Some(wrong) = connection.open.wrong_ack
@@ -30,10 +31,17 @@ pub(super) fn notes(connection: &Connection) -> Vec<Clause> {
             wrong.seen.0, wrong.expected.0
         ));
     }
+    reset(&connection.close, &mut note);
+    if let Some(gap) = connection.close.gap_bytes.filter(|&gap| gap > 0) {
+        note(format!("{} before a FIN were not seen", Octets(gap)));
+    }
     for &(anomaly, count) in &connection.anomalies {
         match (anomaly, count) {
             // Told with its numbers already.
             (Anomaly::WrongSynAckAck, 0 | 1) if connection.open.wrong_ack.is_some() => {}
+            (Anomaly::RstInWindow, 0 | 1)
+                if connection.close.proof == Some(ResetProof::InWindow) => {}
+            (Anomaly::ImpossibleFlags, _) if lone => {}
             (_, 0 | 1) => note(words(anomaly).to_owned()),
             _ => note(format!("{} (×{count})", words(anomaly))),
         }
@@ -41,10 +49,29 @@ pub(super) fn notes(connection: &Connection) -> Vec<Clause> {
     notes
 }
 
+/// What a RST says, and how sure it is that it was taken.
+fn reset(close: &Close, note: &mut impl FnMut(String)) {
+    if let Some(text) = &close.text {
+        note(format!("the RST says “{}”", printable(text)));
+    }
+    match close.proof {
+        Some(ResetProof::InWindow) => note(
+            "the RST's number lies in the window and is not the next one: nothing came after it, \
+             so it was probably taken"
+                .to_owned(),
+        ),
+        Some(ResetProof::Unchecked) => {
+            note("nothing was seen that the RST's number could be held against".to_owned());
+        }
+        // That the end of the window is not known is a limit of the observation, not of this record.
+        Some(ResetProof::Exact | ResetProof::NotBefore) | None => {}
+    }
+}
+
 /// A count with its noun.
-fn counted(count: u64, noun: &str) -> (u64, String) {
+pub(super) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    (count, format!("{noun}{plural}"))
+    format!("{count} {noun}{plural}")
 }
 
 const fn words(anomaly: Anomaly) -> &'static str {
@@ -75,7 +102,9 @@ mod tests {
     use synfin_ebpf::seq::Seq;
 
     use super::*;
-    use crate::sink::fixtures::{ftp, rejected, text};
+    use crate::sink::fixtures::{
+        backscatter, ftp, probe, rejected, reset_in_window, reset_with_text, text,
+    };
     use crate::timeline::WrongAck;
 
     fn said(connection: &Connection) -> String {
@@ -101,6 +130,31 @@ mod tests {
              1 more segment did not fit into the record · only one direction was seen · \
              which end is the client is a guess from the ports · FIN retransmitted (×3)"
         );
+    }
+
+    #[test]
+    fn a_reset_is_told_with_what_it_says_and_how_sure_it_is() {
+        assert_eq!(
+            said(&reset_with_text()),
+            "the RST says “too many?connections?[2J”"
+        );
+        assert_eq!(
+            said(&reset_in_window()),
+            "the RST's number lies in the window and is not the next one: nothing came after it, \
+             so it was probably taken"
+        );
+        let mut connection = reset_in_window();
+        connection.anomalies.clear();
+        connection.close.proof = Some(ResetProof::Unchecked);
+        assert!(said(&connection).starts_with("nothing was seen that"));
+        connection.close.proof = Some(ResetProof::NotBefore);
+        assert_eq!(said(&connection), "");
+    }
+
+    #[test]
+    fn a_lone_segment_needs_no_notes_on_what_it_is() {
+        assert_eq!(said(&backscatter()), "");
+        assert_eq!(said(&probe()), "");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 use std::fmt::Write;
 
+use super::flags::Shown;
 use super::paint::{Clause, Tone};
 use super::services;
 use super::units::{Lasting, Octets, Seconds};
 use crate::timeline::{
-    Bytes, BytesBasis, Close, CloseKind, Connection, OpenKind, OpenOutcome, ResetCause, Role,
+    Bytes, BytesBasis, Close, CloseKind, Connection, FastOpen, Open, OpenKind, OpenOutcome,
+    ResetCause, Role,
 };
 
 /// Backoff times that fit into a title; of a longer list the first ones are told.
@@ -15,10 +17,15 @@ const BACKOFFS: usize = 6;
 /// A half-close shorter than this is the ordinary way of closing.
 const LONG_HALF_CLOSE_NS: u64 = 1_000_000_000;
 
-/// Who talked to whom: `10.1.1.2:52144 → 10.1.1.1:21 ftp`.
+/// Who talked to whom: `10.1.1.2:52144 → 10.1.1.1:21 ftp`. The arrow of a lone segment is its own.
 pub(super) fn route(connection: &Connection) -> String {
     let (client, server) = (connection.client.socket(), connection.server.socket());
-    let mut route = format!("{client} → {server}");
+    let lone = !connection.open.outcome.is_connection();
+    let arrow = match connection.steps.first() {
+        Some(step) if lone && step.from == Role::Server => '←',
+        _ => '→',
+    };
+    let mut route = format!("{client} {arrow} {server}");
     if let Some(service) = services::name(server.port()) {
         route.push(' ');
         route.push_str(service);
@@ -76,26 +83,33 @@ fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {
         OpenOutcome::Pending => {
             Clause::new(Tone::Odd, format!("opening still under way after {lasted}"))
         }
-        OpenOutcome::Backscatter => Clause::new(
-            Tone::Odd,
-            "no connection: a RST to something that was not seen here".to_owned(),
-        ),
-        OpenOutcome::Probe => Clause::new(
-            Tone::Odd,
-            "no connection: a lone segment with flags that no TCP sends".to_owned(),
-        ),
+        OpenOutcome::Backscatter => {
+            Clause::new(Tone::Odd, format!("backscatter: {}", sent(connection)))
+        }
+        OpenOutcome::Probe => Clause::new(Tone::Odd, format!("probe: {}", sent(connection))),
         OpenOutcome::Unobserved => Clause::new(Tone::Plain, "already open when first seen"),
     });
     // The other outcomes tell their retries themselves.
-    let retries = [
-        (open.syn_retries, "SYN", OpenOutcome::NoReply),
-        (open.synack_retries, "SYN-ACK", OpenOutcome::HalfOpen),
-    ];
-    for (count, what, told_by) in retries {
-        if count > 0 && open.outcome != told_by {
-            let text = format!("{what} sent {} times", u64::from(count) + 1);
-            clauses.push(Clause::new(Tone::Odd, text));
+    if open.syn_retries > 0 && open.outcome != OpenOutcome::NoReply {
+        let text = match backoff(open) {
+            Some((times, doubling)) => {
+                let doubling = doubling.map(|doubling| format!(" ({doubling})"));
+                format!("SYN retried after {times}{}", doubling.unwrap_or_default())
+            }
+            None => format!("SYN sent {} times", u64::from(open.syn_retries) + 1),
+        };
+        clauses.push(Clause::new(Tone::Odd, text));
+    }
+    if open.synack_retries > 0 && open.outcome != OpenOutcome::HalfOpen {
+        let text = format!("SYN-ACK sent {} times", u64::from(open.synack_retries) + 1);
+        clauses.push(Clause::new(Tone::Odd, text));
+    }
+    match (open.fast_open, open.kind) {
+        (FastOpen::Ignored, _) => clauses.push(Clause::new(Tone::Odd, "Fast Open data ignored")),
+        (FastOpen::Accepted, kind) if kind != OpenKind::FastOpen => {
+            clauses.push(Clause::new(Tone::Plain, "Fast Open data accepted"));
         }
+        _ => {}
     }
     if open.ack_via_data {
         clauses.push(Clause::new(Tone::Plain, "its ACK came with data"));
@@ -127,25 +141,49 @@ fn no_reply(connection: &Connection) -> String {
         "no reply to {syns} SYNs in {}",
         Lasting(connection.duration_ns)
     );
-    if !open.backoff_ns.is_empty() {
+    if let Some((times, doubling)) = backoff(open) {
         let retries = if open.backoff_ns.len() == 1 {
             "retry"
         } else {
             "retries"
         };
-        text.push_str(&format!(" ({retries} after "));
-        for (index, &ns) in open.backoff_ns.iter().take(BACKOFFS).enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
-            // A string takes what is written to it.
-            let _ = write!(text, "{comma}{}", Seconds(ns));
-        }
-        text.push_str(if open.backoff_ns.len() > BACKOFFS {
-            ", … s)"
-        } else {
-            " s)"
-        });
+        let doubling = doubling.map(|doubling| format!(", {doubling}"));
+        let doubling = doubling.unwrap_or_default();
+        // A string takes what is written to it.
+        let _ = write!(text, " ({retries} after {times}{doubling})");
     }
     text
+}
+
+/// The times between SYNs, `1.02, 2.05 s`, and whether each was about twice the one before.
+fn backoff(open: &Open) -> Option<(String, Option<&'static str>)> {
+    let times: Vec<_> = open
+        .backoff_ns
+        .iter()
+        .take(BACKOFFS)
+        .map(|&ns| Seconds(ns).to_string())
+        .collect();
+    let more = if open.backoff_ns.len() > BACKOFFS {
+        ", …"
+    } else {
+        ""
+    };
+    let doubling = open.backoff_doubles.map(|doubles| match doubles {
+        true => "doubling",
+        false => "not doubling",
+    });
+    (!times.is_empty()).then(|| (format!("{}{more} s", times.join(", ")), doubling))
+}
+
+/// The flags of a lone segment, and how often it came.
+fn sent(connection: &Connection) -> String {
+    let flags = connection.steps.first().map(|step| Shown(step.flags));
+    let flags = flags.map_or_else(|| "segment".to_owned(), |flags| flags.to_string());
+    let kept = u64::try_from(connection.steps.len()).unwrap_or(u64::MAX);
+    match kept.saturating_add(connection.steps_omitted) {
+        0 | 1 => format!("a lone {flags}"),
+        many => format!("{flags} (×{many})"),
+    }
 }
 
 fn closed(connection: &Connection, clauses: &mut Vec<Clause>) {
@@ -230,7 +268,7 @@ pub(super) fn amount(bytes: Option<Bytes>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::fixtures::{ftp, no_reply, text};
+    use crate::sink::fixtures::{backscatter, ftp, no_reply, probe, text};
     use crate::timeline::Confidence;
 
     fn said(connection: &Connection) -> String {
@@ -311,7 +349,49 @@ mod tests {
         connection.open.syn_retries = 8;
         connection.open.backoff_ns = vec![1_000_000_000; 8];
         let said = said(&connection);
-        assert!(said.ends_with("1.00, 1.00, 1.00, … s)"), "{said}");
+        assert!(said.ends_with("1.00, 1.00, 1.00, … s, doubling)"), "{said}");
+    }
+
+    #[test]
+    fn retries_of_the_syn_are_told_with_their_times() {
+        let mut connection = ftp();
+        connection.open.syn_retries = 2;
+        connection.open.backoff_ns = vec![1_000_000_000, 2_000_000_000];
+        for (doubles, words) in [
+            (Some(true), "SYN retried after 1.00, 2.00 s (doubling) · "),
+            (
+                Some(false),
+                "SYN retried after 1.00, 2.00 s (not doubling) · ",
+            ),
+            (None, "SYN retried after 1.00, 2.00 s · "),
+        ] {
+            connection.open.backoff_doubles = doubles;
+            assert!(said(&connection).contains(words), "{}", said(&connection));
+        }
+    }
+
+    #[test]
+    fn what_came_of_fast_open_is_told() {
+        let mut connection = ftp();
+        for (fast_open, words) in [
+            (FastOpen::None, "established in 0.41 ms · closed"),
+            (FastOpen::Requested, "established in 0.41 ms · closed"),
+            (FastOpen::Accepted, "0.41 ms · Fast Open data accepted · "),
+            (FastOpen::Ignored, "0.41 ms · Fast Open data ignored · "),
+        ] {
+            connection.open.fast_open = fast_open;
+            assert!(said(&connection).contains(words), "{}", said(&connection));
+        }
+    }
+
+    #[test]
+    fn a_lone_segment_is_told_by_its_flags_and_direction() {
+        let mut reset = backscatter();
+        assert_eq!(route(&reset), "10.1.1.2:52144 ← 10.1.1.1:80 http");
+        assert_eq!(said(&reset), "backscatter: a lone RST,ACK");
+        reset.steps_omitted = 2;
+        assert_eq!(said(&reset), "backscatter: RST,ACK (×3)");
+        assert_eq!(said(&probe()), "probe: a lone FIN,PSH,URG");
     }
 
     #[test]

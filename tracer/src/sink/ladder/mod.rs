@@ -4,14 +4,16 @@
 //! lead to and the proof that their numbers give, and notes on what else must be known. Everything
 //! is said in words and arrows; colour only repeats it.
 
+mod counted;
 mod options;
+mod place;
 mod rungs;
 mod table;
 mod unshown;
 
 use super::follow;
 use super::notes::notes;
-use super::paint::{Clause, Style, Tone, columns, columns_joined, printable, put, wrap};
+use super::paint::{Clause, SEPARATOR, Style, Tone, columns, columns_joined, put, wrap};
 use super::units::Wall;
 use super::verdict::{route, verdict};
 use super::{LiveStep, Sink};
@@ -49,8 +51,12 @@ impl Sink for Ladder {
 }
 
 fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
-    title(connection, style, out);
-    lines(&circumstances(connection), INDENT, style, out);
+    if !connection.open.outcome.is_connection() {
+        return lone(connection, style, out);
+    }
+    title(connection, &verdict(connection), style, out);
+    circumstances(connection, style, out);
+    lines(&counted::accounts(connection), INDENT, style, out);
     if !connection.steps.is_empty() {
         out.push(b'\n');
         table::draw(&rungs::rungs(connection), style, out);
@@ -65,40 +71,58 @@ fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn title(connection: &Connection, style: Style, out: &mut Vec<u8>) {
-    let (route, verdict) = (route(connection), verdict(connection));
+/// What is no connection: all of it in a line.
+fn lone(connection: &Connection, style: Style, out: &mut Vec<u8>) {
+    let mut clauses = verdict(connection);
+    clauses.extend(seen(connection));
+    clauses.extend(notes(connection));
+    title(connection, &clauses, style, out);
+    out.push(b'\n');
+}
+
+fn title(connection: &Connection, verdict: &[Clause], style: Style, out: &mut Vec<u8>) {
+    let route = route(connection);
     style.put(out, Tone::Strong, &route);
-    if columns(&route) + columns(GAP) + columns_joined(&verdict) <= style.width {
+    if columns(&route) + columns(GAP) + columns_joined(verdict) <= style.width {
         put(out, GAP);
-        style.join(out, &verdict);
+        style.join(out, verdict);
         out.push(b'\n');
     } else {
         out.push(b'\n');
-        lines(&verdict, INDENT, style, out);
+        lines(verdict, INDENT, style, out);
     }
 }
 
-/// When and where it was seen, and what was negotiated.
-fn circumstances(connection: &Connection) -> Vec<Clause> {
-    let dim = |text: String| Clause::new(Tone::Dim, text);
-    let mut clauses = vec![
-        dim(Wall(connection.started_unix_ns).to_string()),
-        dim(printable(&connection.interface)),
-    ];
-    let vlans: Vec<_> = connection.scope.vlans().collect();
-    match *vlans.as_slice() {
-        [] => {}
-        [outer] => clauses.push(dim(format!("VLAN {outer}"))),
-        [outer, inner, ..] => clauses.push(dim(format!("VLAN {inner} inside VLAN {outer}"))),
+/// When and where it was seen, and what was negotiated: in one line where there is room for it.
+fn circumstances(connection: &Connection, style: Style, out: &mut Vec<u8>) {
+    let (mut seen, negotiated) = (seen(connection), negotiated(connection));
+    let used = columns(INDENT) + columns_joined(&seen) + columns(SEPARATOR);
+    if used + columns_joined(&negotiated) <= style.width {
+        seen.extend(negotiated);
+        lines(&seen, INDENT, style, out);
+    } else {
+        lines(&seen, INDENT, style, out);
+        lines(&negotiated, INDENT, style, out);
     }
-    clauses.extend(options::options(connection).into_iter().map(|clause| {
+}
+
+fn seen(connection: &Connection) -> Vec<Clause> {
+    let when = Wall(connection.started_unix_ns).to_string();
+    let place = place::place(connection);
+    let seen = [when].into_iter().chain(place);
+    seen.map(|text| Clause::new(Tone::Dim, text)).collect()
+}
+
+fn negotiated(connection: &Connection) -> Vec<Clause> {
+    let clauses = options::options(connection).into_iter();
+    let dimmed = clauses.map(|clause| {
         let tone = match clause.tone {
             Tone::Plain => Tone::Dim,
             tone => tone,
         };
         Clause { tone, ..clause }
-    }));
-    clauses
+    });
+    dimmed.collect()
 }
 
 /// Clauses over as many lines as they need, the lines after the first one indented as far.
