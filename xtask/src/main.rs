@@ -11,6 +11,7 @@ mod ci;
 mod demo;
 mod exec;
 mod ftp;
+mod fuzz;
 mod interrupt;
 mod linker;
 mod llvm;
@@ -97,6 +98,14 @@ enum Task {
         #[command(flatten)]
         options: bench::Options,
     },
+    /// Feeds made-up inputs to the parser, the reader of captures and the assembler
+    Fuzz {
+        /// frames, captures or events; all of them where none is named
+        target: Option<String>,
+        /// How long each is fuzzed
+        #[arg(long, value_name = "N", default_value = "60")]
+        seconds: u32,
+    },
     /// One part of a bench, in a process of its own
     #[command(hide = true)]
     BenchPart {
@@ -120,6 +129,7 @@ fn perform(task: Task) -> Result<()> {
         } => test::some(&workspace, unprivileged, &args, &harness),
         Task::Ci => ci::all(&workspace),
         Task::Bench { options } => bench::all(&workspace, &options),
+        Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Task::BenchPart { part } => bench::part(&part),
     }
 }

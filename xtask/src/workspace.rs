@@ -55,6 +55,11 @@ impl Workspace {
         self.root.join("target/bench")
     }
 
+    /// Where fuzz targets are built, and what fuzzing found is kept.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.root.join("target/fuzz")
+    }
+
     /// The finished daemon.
     pub(crate) fn synfin(&self) -> PathBuf {
         self.release("synfin")

@@ -86,7 +86,12 @@ impl File {
             }
             Box::new(file)
         };
-        Ok(Self {
+        Ok(Self::of(name, source, place))
+    }
+
+    /// Reads from a source that is open already.
+    pub(super) fn of(name: String, source: Box<dyn Read + Send>, place: usize) -> Self {
+        Self {
             first_index: u32::try_from(place).map_or(u32::MAX, |place| (place << 16) + 1),
             name,
             input: Input::new(source),
@@ -97,7 +102,7 @@ impl File {
             needed: 1,
             packets: 0,
             octets: 0,
-        })
+        }
     }
 
     /// Looks for the packet that comes next.

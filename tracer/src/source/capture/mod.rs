@@ -13,6 +13,7 @@ mod pcapng;
 mod record;
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,11 +76,13 @@ impl Captures {
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, CaptureError> {
         let files = paths.iter().enumerate();
         let files = files.map(|(place, path)| File::open(path.as_ref(), place));
-        Ok(Self {
-            files: files.collect::<Result<_, _>>()?,
-            given: None,
-            news: VecDeque::new(),
-        })
+        Ok(Self::from(files.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// One capture, from anything that gives octets; errors and warnings call it by this name.
+    #[must_use]
+    pub fn of(name: &str, source: impl Read + Send + 'static) -> Self {
+        Self::from(vec![File::of(name.to_owned(), Box::new(source), 0)])
     }
 
     /// The next packet: the earliest of those that come next in their files.
@@ -119,6 +122,16 @@ impl Captures {
         counts.fold((0, 0), |(packets, octets), (p, o)| {
             (packets + p, octets + o)
         })
+    }
+}
+
+impl From<Vec<File>> for Captures {
+    fn from(files: Vec<File>) -> Self {
+        Self {
+            files,
+            given: None,
+            news: VecDeque::new(),
+        }
     }
 }
 

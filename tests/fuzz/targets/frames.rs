@@ -1,0 +1,11 @@
+//! Any octets as frames, through the parser, the tracker, the assembler and the sinks.
+
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| synfin_fuzz::frames(input));
+
+#[cfg(not(fuzzing))]
+fn main() -> std::io::Result<()> {
+    synfin_fuzz::replay(synfin_fuzz::frames)
+}
