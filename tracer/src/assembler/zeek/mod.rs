@@ -2,7 +2,9 @@
 //!
 //! In: every event of a track, in order. Out: a [`Zeek`]. The rules are Zeek's own, re-stated from
 //! what it does with each packet: they differ from the track's on purpose, since a SYN-ACK counts
-//! here whatever it acknowledges and a RST whatever its number is.
+//! here whatever it acknowledges and a RST whatever its number is. Where a record is several
+//! connections to Zeek, which takes most SYNs with another number for a new one and forgets an attempt
+//! after five seconds, its words are those of all their packets together.
 //!
 //! A letter is written only where a reported segment proves it. `T`, `W` and `G` need every data
 //! segment, so that they are written where the connection is accounted for and left out elsewhere;
@@ -16,7 +18,7 @@ mod ports;
 #[cfg(test)]
 mod tests;
 
-use synfin_ebpf::event::{Event, Why};
+use synfin_ebpf::event::{Event, Side, Why};
 use synfin_ebpf::flow::Half;
 use synfin_ebpf::segment::Flags;
 use synfin_ebpf::seq::Seq;
@@ -33,6 +35,8 @@ pub(super) struct Words {
     lo: Endpoint,
     hi: Endpoint,
     letters: Letters,
+    /// Every segment is looked at, and what those that are not reported have in common is told.
+    accounted: bool,
 }
 
 /// A segment as Zeek looks at it.
@@ -73,6 +77,7 @@ impl Words {
             lo: Endpoint::default(),
             hi: Endpoint::default(),
             letters: Letters::default(),
+            accounted: false,
         };
         if turned {
             words.turn();
@@ -91,16 +96,16 @@ impl Words {
             window: event.window,
             why: Why(event.why),
         };
-        // Where the side is accounted for, the event knows of numbers that were not reported, those of
-        // its own segment among them, but for a RST's.
-        let next = event.sender.next();
-        if let Some(next) = next.filter(|_| packet.flags.rst()) {
-            self.endpoint_mut(sender).sent_up_to(next);
+        let known = event.sender.known | event.receiver.known;
+        self.accounted |=
+            packet.why.any(Why::FIRST_SEEN) || known & (Side::NEXT | Side::ACKED) != 0;
+        if packet.flags.rst() {
+            // What its payload is held against: the numbers before, reported or not.
+            if let Some(next) = event.sender.next() {
+                self.endpoint_mut(sender).sent_up_to(next);
+            }
         }
-        self.take(&packet, sender, next.is_some());
-        if let Some(next) = next {
-            self.endpoint_mut(sender).sent_up_to(next);
-        }
+        self.take(&packet, sender);
     }
 
     /// What is said of the connection as it is now.
@@ -150,29 +155,32 @@ impl Words {
     }
 
     /// One packet: numbers, letters, states, in Zeek's order.
-    fn take(&mut self, packet: &Packet, sender: Half, whole: bool) {
+    fn take(&mut self, packet: &Packet, sender: Half) {
         let flags = packet.flags;
         // Who the originator was when the packet came in: Zeek does not look again after a turn.
-        let from_originator = sender == self.originator;
+        let from_originator = self.is_originator(sender);
         self.endpoint_mut(sender).begin(packet);
         self.write_kind(packet, sender);
-        self.write_zero_window(packet, sender, whole);
+        self.write_zero_window(packet, sender);
         if flags.ack() {
             self.endpoint_mut(sender.peer()).acknowledged(packet);
         }
-        let behind = self.endpoint_mut(sender).send(packet);
-        // SYNs are always reported, so that one with payload proves by itself what Zeek says of it.
-        let told = packet.why.any(Why::RETRANSMISSION);
-        if told || (behind && (whole || flags.syn())) {
-            self.letters
-                .scale(self.is_originator(sender), Scaled::Retransmission, told);
+        let own = self.endpoint_mut(sender);
+        let told = packet.why.any(Why::RETRANSMISSION) && own.state != State::Reset;
+        let is_behind = own.send(packet);
+        // SYNs are always reported, so that one with payload proves by itself what Zeek says of it; so
+        // does a RST, whose payload is not accounted for.
+        let proved = is_behind && (flags.syn() || (flags.rst() && self.accounted));
+        if told || proved {
+            let originator = self.is_originator(sender);
+            self.letters.scale(originator, Scaled::Retransmission, told);
         }
         self.advance(packet, sender, from_originator);
         if packet.why.any(Why::GAP) && self.lo.is_clean() && self.hi.is_clean() {
             // The letter is that of the side whose payload is missing. In other states numbers jump
             // for reasons of their own.
-            self.letters
-                .scale(self.is_originator(sender.peer()), Scaled::Gap, true);
+            let originator = self.is_originator(sender.peer());
+            self.letters.scale(originator, Scaled::Gap, true);
         }
     }
 
@@ -215,15 +223,15 @@ impl Words {
     }
 
     /// A closed window is worth a letter unless a RST is about, or the peer said that it sends no more.
-    fn write_zero_window(&mut self, packet: &Packet, sender: Half, whole: bool) {
+    fn write_zero_window(&mut self, packet: &Packet, sender: Half) {
         let told = packet.why.any(Why::ZERO_WINDOW);
-        let by_syn = packet.flags.syn() && packet.window == 0 && whole;
+        let proved = packet.window == 0 && self.accounted;
         let of_interest = !packet.flags.rst()
             && self.endpoint(sender.peer()).state != State::Closed
             && self.endpoint(sender).state != State::Reset;
-        if (told || by_syn) && of_interest {
-            self.letters
-                .scale(self.is_originator(sender), Scaled::ZeroWindow, told);
+        if (told || proved) && of_interest {
+            let originator = self.is_originator(sender);
+            self.letters.scale(originator, Scaled::ZeroWindow, told);
         }
     }
 
@@ -300,7 +308,7 @@ impl Words {
             window: u16::MAX,
             why: Why::default(),
         };
-        self.take(&packet, sender, false);
+        self.take(&packet, sender);
     }
 
     fn is_originator(&self, half: Half) -> bool {

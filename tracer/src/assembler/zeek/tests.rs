@@ -1,8 +1,8 @@
 //! Conversations and what Zeek says of them; each of its rules by name.
 //!
 //! A packet is written as `>SA:10@5+T`: sent by the first host (`>`) or the second (`<`), with these
-//! flags (`.` for none), 10 octets of payload, at 5 past the sender's initial number, reported as a
-//! retransmission (`T`), a closed window (`W`) or a gap (`G`). Without `@` it goes on where the
+//! flags (`.` for none), 10 octets of payload, at 5 past the sender's initial number, reported as going
+//! no further than what was sent before (`T`), a closed window (`W`) or a gap (`G`). Without `@` it goes on where the
 //! sender's last one ended; an ACK covers all that the other sent.
 
 use synfin_ebpf::event::{Event, Side};
@@ -249,7 +249,7 @@ fn payload_of_the_responder_before_its_syn_ack_is_mid_stream() {
 }
 
 #[test]
-fn a_simultaneous_open_is_established_by_the_second_syn() {
+fn a_simultaneous_open_is_established_by_the_second_syn_where_both_are_one_connection() {
     says(">S <S >SA@0 <SA@0", "S1", "Ss");
 }
 
@@ -315,8 +315,8 @@ fn retransmissions_are_told_each_time_that_they_are_reported() {
 }
 
 #[test]
-fn payload_before_a_fin_that_was_seen_earlier_is_a_retransmission_and_told_once() {
-    says_open(">FA@14 >A:13@1 >A:13@1+T", "S2", "FDT");
+fn what_a_syn_shows_by_itself_is_not_told_again_by_the_first_report() {
+    says(">S:60 >S:60@0 <SA >A:9@1+T >A:9@1+T", "S1", "SThDT");
 }
 
 #[test]
@@ -358,7 +358,10 @@ fn a_gap_in_mid_stream_or_after_a_rst_is_not_told() {
 #[test]
 fn what_needs_every_data_segment_is_left_out_where_they_are_not_accounted_for() {
     let live = |packets: &str| Script::between([52144, 7000]).live().play(packets).ends();
-    assert_eq!(live(">S <SA >A >FA@14 >A:13@1"), ("S2", "ShAFD".to_owned()));
+    assert_eq!(
+        live(">S <SA >A <A:3 >RA:13@1"),
+        ("RSTO", "ShAdR".to_owned())
+    );
     assert_eq!(live(">S:60"), ("S0", "ST".to_owned()));
 }
 
