@@ -71,7 +71,8 @@ fn an_unknown_wish_is_refused_and_nothing_waits_for_the_end_while_it_follows() -
     refused(&["-i", "lo", "--only", "nice"], "--only")?;
     refused(&["-i", "lo", "--slow", "soon"], "--slow")?;
     refused(&["-i", "lo", "--follow", "--only", "failed"], "--only")?;
-    refused(&["-i", "lo", "--follow", "--slow", "1s"], "--slow")
+    refused(&["-i", "lo", "--follow", "--slow", "1s"], "--slow")?;
+    refused(&["-i", "lo", "--follow", "--format", "csv"], "--format")
 }
 
 fn a_duration_that_is_none_is_refused() -> Result<()> {

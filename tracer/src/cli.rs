@@ -31,14 +31,16 @@ impl Cli {
     #[must_use]
     pub fn parse_checked() -> Self {
         let cli = Self::parse();
-        let ends = match &cli.command {
-            Command::Trace(trace) => &trace.ends,
-            Command::Read(read) => &read.ends,
+        let (ends, printing) = match &cli.command {
+            Command::Trace(trace) => (&trace.ends, &trace.printing),
+            Command::Read(read) => (&read.ends, &read.printing),
         };
+        let wrong = |kind, error| -> ! { Self::command().error(kind, error).exit() };
         if let Err(error) = ends.filter() {
-            Self::command()
-                .error(ErrorKind::TooManyValues, error)
-                .exit();
+            wrong(ErrorKind::TooManyValues, error);
+        }
+        if let Err(error) = printing.check() {
+            wrong(ErrorKind::ArgumentConflict, error);
         }
         cli
     }

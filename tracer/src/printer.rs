@@ -12,7 +12,7 @@ use terminal_size::{Width, terminal_size};
 use crate::assembler::{Live, Output};
 use crate::cli::{Format, Printing};
 use crate::selection::Selection;
-use crate::sink::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
+use crate::sink::{Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary, Zeek};
 use crate::timeline::{Connection, Step, ip};
 use crate::writer::Writer;
 
@@ -46,6 +46,8 @@ impl Printer {
                 follow,
             }),
             Format::Json => Box::new(Json { follow }),
+            Format::Zeek => Box::new(Zeek),
+            Format::Csv => Box::new(Csv),
         };
         let mut buffer = Vec::new();
         sink.begin(unix_ns, &mut buffer);

@@ -53,9 +53,26 @@ pub enum Format {
     Ladder,
     /// An object a line
     Json,
+    /// A conn.log as Zeek writes it
+    Zeek,
+    /// A table with one header line
+    Csv,
 }
 
 impl Printing {
+    /// Whether the options go together.
+    ///
+    /// # Errors
+    /// Where they do not, the reason.
+    pub fn check(&self) -> Result<(), String> {
+        match self.format {
+            Format::Zeek | Format::Csv if self.follow => {
+                Err("--follow needs --format ladder or json: a table has no room for steps".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Which connections are printed.
     #[must_use]
     pub fn selection(&self) -> Selection {
@@ -110,6 +127,19 @@ mod tests {
         assert_eq!(selection(&["--only", "slow"]), slow(100_000_000));
         assert!(printing(&["--slow", "soon"]).is_err());
         assert!(printing(&["--only", "nice"]).is_err());
+    }
+
+    #[test]
+    fn a_table_has_no_room_for_steps() {
+        for (format, fits) in [
+            ("ladder", true),
+            ("json", true),
+            ("zeek", false),
+            ("csv", false),
+        ] {
+            let printing = printing(&["--follow", "--format", format]).unwrap();
+            assert_eq!(printing.check().is_ok(), fits, "{format}");
+        }
     }
 
     #[test]

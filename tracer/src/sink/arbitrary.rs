@@ -10,7 +10,9 @@ use proptest::sample::select;
 use synfin_ebpf::segment::{Flags, Scope};
 use synfin_ebpf::seq::Seq;
 
+use super::escape::escaped;
 use super::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
+use crate::sink;
 use crate::timeline::{
     Account, Accounts, Anomaly, Bytes, BytesBasis, Check, Close, CloseKind, Confidence, ConnState,
     Connection, End, FastOpen, Open, OpenKind, OpenOutcome, Previous, Proof, ResetCause,
@@ -272,6 +274,40 @@ proptest! {
         prop_assert_eq!(&last["client"]["addr"], &connection.client.address.to_string());
         prop_assert_eq!(&last["duration_ns"], connection.duration_ns);
         prop_assert_eq!(last["segments"].as_array().unwrap().len(), connection.steps.len());
+    }
+
+    #[test]
+    fn zeek_has_as_many_fields_in_a_line_as_its_header_names(connection in connection()) {
+        let mut sink = sink::Zeek;
+        let mut out = Vec::new();
+        sink.begin(connection.started_unix_ns, &mut out);
+        out.extend_from_slice(told(&mut sink, &connection).as_bytes());
+        let text = String::from_utf8(out).unwrap();
+        let names = text.lines().find(|line| line.starts_with("#fields")).unwrap();
+        let records: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        prop_assert_eq!(records.len(), 1);
+        for record in records {
+            let fields: Vec<_> = record.split('\t').collect();
+            prop_assert_eq!(fields.len() + 1, names.split('\t').count());
+            prop_assert!(fields.iter().all(|field| !field.is_empty()));
+            prop_assert!(!fields.iter().any(|field| field.contains(char::is_control)));
+        }
+    }
+
+    #[test]
+    fn a_row_has_as_many_fields_as_the_header(connection in connection()) {
+        let mut sink = sink::Csv;
+        let mut out = Vec::new();
+        sink.begin(connection.started_unix_ns, &mut out);
+        out.extend_from_slice(told(&mut sink, &connection).as_bytes());
+        prop_assert_eq!(String::from_utf8(out.clone()).unwrap().lines().count(), 2);
+        // The reader fails where a row is longer or shorter than the header.
+        let mut reader = csv::Reader::from_reader(out.as_slice());
+        let interface = reader.headers().unwrap().iter().position(|name| name == "interface");
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        prop_assert_eq!(rows.len(), 1);
+        let expected = escaped(&connection.interface);
+        prop_assert_eq!(rows[0].get(interface.unwrap()), Some(expected.as_ref()));
     }
 
     #[test]

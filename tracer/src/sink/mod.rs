@@ -5,6 +5,8 @@
 //! the same, and every judgement that the record does not hold already.
 
 mod check;
+mod csv;
+mod escape;
 mod flags;
 mod follow;
 mod json;
@@ -16,6 +18,7 @@ mod services;
 mod summary;
 mod units;
 mod verdict;
+mod zeek;
 
 #[cfg(test)]
 mod arbitrary;
@@ -30,10 +33,12 @@ use synfin_ebpf::seq::Seq;
 
 use crate::timeline::{Connection, End, Step};
 
+pub use csv::Csv;
 pub use json::Json;
 pub use ladder::Ladder;
 pub use paint::Style;
 pub use summary::{Counters, Summary};
+pub use zeek::Zeek;
 
 /// Renders steps and records.
 pub trait Sink {

@@ -2,7 +2,7 @@
 
 use super::fixtures::{self, Case};
 use super::paint::columns;
-use super::{Counters, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary};
+use super::{Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary, Zeek};
 use crate::timeline::{Connection, OpenOutcome};
 
 /// A snapshot of its own for each case, under the case's name.
@@ -135,6 +135,33 @@ fn json_is_what_the_contract_says() {
         ("backscatter", fixtures::backscatter()),
     ];
     snapshot("json", &cases, |connection| followed(&mut json, connection));
+}
+
+/// Everything that a sink writes of these connections.
+fn whole(sink: &mut impl Sink, cases: &[Case]) -> String {
+    let mut out = Vec::new();
+    sink.begin(fixtures::START, &mut out);
+    for (_, connection) in cases {
+        sink.connection(connection, &mut out);
+    }
+    sink.end(fixtures::START, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn tables_are_what_others_read() {
+    let cases = [
+        ("ftp", fixtures::ftp()),
+        ("overlay", fixtures::overlay()),
+        ("counted", fixtures::counted()),
+        ("reset_with_text", fixtures::reset_with_text()),
+        ("ipv6", fixtures::ipv6()),
+        ("sparse", fixtures::lone_fin()),
+    ];
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("zeek", whole(&mut Zeek, &cases));
+        insta::assert_snapshot!("csv", whole(&mut Csv, &cases));
+    });
 }
 
 #[test]

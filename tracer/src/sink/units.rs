@@ -110,6 +110,16 @@ impl Wall {
             .is_ok_and(|instant| PRINTER.print_timestamp(&instant, out).is_ok())
     }
 
+    /// As Zeek's headers have it: `2026-11-22-18-00-00`.
+    pub(super) fn hyphened(self) -> String {
+        let Ok(instant) = Timestamp::from_nanosecond(self.0) else {
+            return "-".to_owned();
+        };
+        let civil = Offset::UTC.to_datetime(instant);
+        let (hour, minute, second) = (civil.hour(), civil.minute(), civil.second());
+        format!("{}-{hour:02}-{minute:02}-{second:02}", civil.date())
+    }
+
     /// The time of day: `18:00:00.123456`.
     pub(super) fn time_of_day(self) -> Option<String> {
         let instant = Timestamp::from_nanosecond(self.0).ok()?;
@@ -220,6 +230,7 @@ mod tests {
         assert_eq!(out, b"2026-11-22T18:00:00.123456789Z");
         assert_eq!(wall.to_string(), "2026-11-22 18:00:00.123456 UTC");
         assert_eq!(wall.time_of_day().as_deref(), Some("18:00:00.123456"));
+        assert_eq!(wall.hyphened(), "2026-11-22-18-00-00");
     }
 
     #[test]
@@ -229,6 +240,7 @@ mod tests {
             assert!(!Wall(ns).rfc_3339(&mut out));
             assert!(out.is_empty());
             assert_eq!(Wall(ns).time_of_day(), None);
+            assert_eq!(Wall(ns).hyphened(), "-");
             assert_eq!(Wall(ns).to_string(), "at an unknown time");
         }
     }
