@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions};
 use synfin::attach::{CpuCounters, LoadOptions, Programs};
-use synfin::source::{Clock, Tracker};
+use synfin::source::{AccountTable, Clock, Record, Tracker};
+use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{Direction, Event, NO_EVENT};
-use synfin_ebpf::flow::Vantage;
 use synfin_ebpf::flow::filter::Filter;
+use synfin_ebpf::flow::{Key, Vantage};
 use synfin_ebpf::segment::Scope;
 use synfin_ebpf::wire::Link;
 use synfin_tests::requirement;
@@ -32,6 +33,7 @@ pub(crate) struct Both {
     programs: Programs,
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, CpuCounters>,
+    accounts: AccountTable,
     tracker: Tracker,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Both {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Came {
     pub(crate) events: Vec<Event>,
+    /// The counts of connections that others took the place of.
+    pub(crate) settled: Vec<Settled>,
     /// By how much each counter grew.
     pub(crate) counted: Vec<u64>,
 }
@@ -53,16 +57,33 @@ impl Both {
             ring_size,
             table_size: 4096,
             filter,
+            accounts: None,
+        })
+    }
+
+    /// With the segments of up to so many connections counted.
+    pub(crate) fn load_counting(connections: u32) -> Result<Self> {
+        Self::load_options(&LoadOptions {
+            ring_size: 1 << 20,
+            table_size: 4096,
+            filter: Filter::default(),
+            accounts: Some(connections),
         })
     }
 
     pub(crate) fn load_options(options: &LoadOptions) -> Result<Self> {
         let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
         let mut programs = Programs::load_object(&object, options)?;
+        let tracker = Tracker::new(options.filter);
         Ok(Self {
             ring: programs.take_events()?,
             counters: programs.take_counters()?,
-            tracker: Tracker::new(options.filter),
+            accounts: programs.take_accounts()?,
+            tracker: if options.accounts.is_some() {
+                tracker.with_accounts()
+            } else {
+                tracker
+            },
             programs,
         })
     }
@@ -91,10 +112,11 @@ impl Both {
     pub(crate) fn feed(&mut self, program: &'static str, frame: &[u8]) -> Result<[Came; 2]> {
         let before = self.kernel_counters()?;
         self.run(program, frame)?;
-        let events = self.drain()?;
+        let (events, settled) = self.drain_all()?;
         let after = self.kernel_counters()?;
         let kernel = Came {
-            events,
+            events: events.into_iter().map(timeless).collect(),
+            settled,
             counted: grown(&before, &after),
         };
         Ok([kernel, self.track(program, frame)])
@@ -128,20 +150,32 @@ impl Both {
 
     /// The events in the ring; what differs from run to run is zero in them.
     pub(crate) fn drain(&mut self) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
-        while let Some(record) = self.ring.next() {
-            events.push(timeless(Event::decode(&record)?));
-        }
-        Ok(events)
+        Ok(self.drain_raw()?.into_iter().map(timeless).collect())
     }
 
     /// The ring's events as they are.
     pub(crate) fn drain_raw(&mut self) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
-        while let Some(record) = self.ring.next() {
-            events.push(Event::decode(&record)?);
-        }
+        let (events, settled) = self.drain_all()?;
+        ensure!(settled.is_empty(), "nothing is counted here");
         Ok(events)
+    }
+
+    fn drain_all(&mut self) -> Result<(Vec<Event>, Vec<Settled>)> {
+        let (mut events, mut settled) = (Vec::new(), Vec::new());
+        while let Some(record) = self.ring.next() {
+            match Record::decode(&record)? {
+                Record::Event(event) => events.push(event),
+                Record::Settled(counts) => settled.push(counts),
+            }
+        }
+        Ok((events, settled))
+    }
+
+    /// What is counted of every connection: in the kernel, and in user space.
+    pub(crate) fn accounts(&self, keys: &[Key]) -> Result<[Vec<Accounts>; 2]> {
+        let kernel = keys.iter().filter_map(|key| self.accounts.get(key));
+        let tracker = keys.iter().filter_map(|key| self.tracker.forget(key));
+        Ok([kernel.collect(), tracker.collect()])
     }
 
     /// The counters of all CPUs, and the number of events that they made.
@@ -170,10 +204,12 @@ impl Both {
         let before = self.tracker.counters();
         // The same clock as the kernel's, so that both watch for the same time.
         self.tracker.take(frame, &vantage, Clock::read().now_ns);
-        let events = std::iter::from_fn(|| self.tracker.next_event()).map(timeless);
-        let events = events.collect();
+        let events = self.tracker.event().as_deref().copied().map(timeless);
+        let events = events.into_iter().collect();
+        let settled = self.tracker.settled().into_iter().collect();
         Came {
             events,
+            settled,
             counted: grown(&before, &self.tracker.counters()),
         }
     }

@@ -30,6 +30,7 @@ fn every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook
         ring_size: 1 << 20,
         table_size: 1 << 17,
         filter: Filter::default(),
+        accounts: None,
     };
     let events = all_agree(&captures, &options)?;
     let count = captures.len();

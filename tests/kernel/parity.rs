@@ -1,7 +1,9 @@
 //! The same frames give the same events in the kernel and in user space, field by field.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use synfin_ebpf::event::Why;
+use synfin_ebpf::flow::Key;
+use synfin_ebpf::segment::{Flags, Scope};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN};
@@ -13,6 +15,8 @@ use crate::both::Both;
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
         conversations_give_the_same_events_through_every_hook,
+        conversations_whose_segments_are_counted_give_the_same_counts,
+        a_connection_that_takes_another_ones_place_settles_its_counts,
         a_handshake_and_a_close_give_one_event_a_step,
         data_of_a_watched_connection_is_reported_once_a_side,
         the_completing_event_carries_the_whole_opening,
@@ -110,6 +114,169 @@ fn conversations_give_the_same_events_through_every_hook() -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Conversations in which there is something to count.
+fn troubled() -> Vec<(&'static str, Conversation)> {
+    let (client, server) = (Sender::Client, Sender::Server);
+    let lost = |frame: Frame| {
+        Frame {
+            seq: frame.seq.wrapping_add(1000),
+            ..frame
+        }
+        .payload(50)
+    };
+    let late = |frame: Frame| {
+        Frame {
+            seq: frame.seq.wrapping_sub(300),
+            ..frame
+        }
+        .payload(100)
+    };
+    vec![
+        (
+            "sent again",
+            talk(V4)
+                .open()
+                .say(client, |frame| frame.payload(99))
+                .again()
+                .ack(server),
+        ),
+        (
+            "seen twice",
+            talk(V4)
+                .open()
+                .copied()
+                .data(client, 10)
+                .copied()
+                .close(server)
+                .copied(),
+        ),
+        (
+            "a hole",
+            talk(V4)
+                .open()
+                .say(client, lost)
+                .say(client, late)
+                .say(client, late),
+        ),
+        (
+            "a gap",
+            talk(V4).open().say(server, |frame| Frame {
+                ack: frame.ack.wrapping_add(500),
+                ..frame
+            }),
+        ),
+        (
+            "a closed window",
+            talk(V4)
+                .open()
+                .say(server, |frame| Frame { window: 0, ..frame })
+                .again(),
+        ),
+        (
+            "keepalives",
+            talk(V4)
+                .open()
+                .say(client, |frame| Frame {
+                    seq: frame.seq.wrapping_sub(1),
+                    ..frame
+                })
+                .say(client, |frame| {
+                    Frame {
+                        seq: frame.seq.wrapping_sub(1),
+                        ..frame
+                    }
+                    .payload(1)
+                }),
+        ),
+        (
+            "a RST with text",
+            talk(V4)
+                .open()
+                .say(server, |frame| frame.flags(Flags::RST).payload(60)),
+        ),
+        (
+            "far off",
+            talk(V4).open().say(client, |frame| {
+                Frame {
+                    seq: frame.seq ^ 1 << 31,
+                    ..frame
+                }
+                .payload(9)
+            }),
+        ),
+        (
+            "the middle",
+            talk(V6).data(client, 10).data(server, 20).data(client, 5),
+        ),
+        ("its SYN late", talk(V6).syn_ack().syn().ack(client)),
+    ]
+}
+
+fn conversations_whose_segments_are_counted_give_the_same_counts() -> Result<()> {
+    const HOOKS: [[&str; 2]; 3] = [
+        ["synfin_xdp", "synfin_egress"],
+        ["synfin_ingress", "synfin_egress"],
+        ["synfin_egress", "synfin_xdp"],
+    ];
+    let mut both = Both::load_counting(4096)?;
+    for (round, hooks) in HOOKS.into_iter().enumerate() {
+        let all = conversations().into_iter().chain(troubled());
+        for (number, (name, conversation)) in all.enumerate() {
+            let offset = u16::try_from(100 * (1 + round) + number)?;
+            let conversation = conversation.around(|frame| moved(frame, offset));
+            let mut keys = Vec::new();
+            for (index, (sender, frame)) in conversation.frames().enumerate() {
+                let hook = hooks[usize::from(sender == Sender::Server)];
+                let [kernel, user] = both.feed(hook, &frame.octets())?;
+                ensure!(
+                    kernel == user,
+                    "{name}, frame {index} through {hook}: {kernel:#?} is not {user:#?}"
+                );
+                keys.extend(
+                    user.events
+                        .iter()
+                        .map(|event| Key::of(&event.endpoints(), Scope(event.scope)).0),
+                );
+            }
+            keys.sort();
+            keys.dedup();
+            let [kernel, user] = both.accounts(&keys)?;
+            ensure!(kernel == user, "{name}: {kernel:#?} is not {user:#?}");
+            ensure!(!user.is_empty(), "{name}: nothing was counted");
+        }
+    }
+    Ok(())
+}
+
+fn a_connection_that_takes_another_ones_place_settles_its_counts() -> Result<()> {
+    let mut both = Both::load_counting(16)?;
+    let again = talk(V4)
+        .open()
+        .data(Sender::Client, 10)
+        .close(Sender::Client)
+        .say(Sender::Client, |frame| {
+            Frame { ack: 0, ..frame }.seq(77).flags(Flags::SYN)
+        });
+    let mut settled = Vec::new();
+    for (_, frame) in again.frames() {
+        let [kernel, user] = both.feed("synfin_xdp", &frame.octets())?;
+        ensure!(kernel == user, "{kernel:#?} is not {user:#?}");
+        settled.extend(user.settled);
+    }
+    let [settled] = settled
+        .try_into()
+        .map_err(|all| anyhow!("settled {all:?}"))?;
+    let packets = settled.accounts.lo.packets + settled.accounts.hi.packets;
+    ensure!(packets == 3 + 2 + 4, "{settled:?}");
+    ensure!(settled.accounts.lo.payload + settled.accounts.hi.payload == 10);
+    let [kernel, _] = both.accounts(&[settled.key])?;
+    ensure!(
+        kernel[0].lo.packets + kernel[0].hi.packets == 1,
+        "{kernel:?}"
+    );
     Ok(())
 }
 

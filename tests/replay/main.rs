@@ -25,7 +25,7 @@ fn talk() -> Conversation {
 
 /// The events of each frame, the client's arriving, the server's leaving.
 fn events(conversation: &Conversation) -> Vec<Vec<Event>> {
-    let mut tracker = Tracker::new(Filter::default());
+    let tracker = Tracker::new(Filter::default());
     let mut time_ns = 0;
     let frames = conversation.frames().map(|(sender, frame)| {
         time_ns += STEP_NS;
@@ -39,7 +39,7 @@ fn events(conversation: &Conversation) -> Vec<Vec<Event>> {
             link: Link::Ethernet,
         };
         tracker.take(frame.octets().as_slice(), &vantage, time_ns);
-        std::iter::from_fn(|| tracker.next_event()).collect()
+        tracker.event().as_deref().copied().into_iter().collect()
     });
     frames.collect()
 }

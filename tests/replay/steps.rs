@@ -120,7 +120,7 @@ fn headers_past_the_snap_length_are_out_of_reach_and_not_truncated() {
             octets: &octets[..cut],
             wire_len: octets.len(),
         };
-        let mut tracker = Tracker::new(Filter::default());
+        let tracker = Tracker::new(Filter::default());
         tracker.take(&captured, &vantage, 1);
         assert_eq!(tracker.counters()[Reject::OutOfReach.index()], 1, "{cut}");
         tracker.take(&octets[..cut], &vantage, 2);

@@ -133,7 +133,12 @@ impl Conversation {
         let plain = Frame::new(own.address, peer.address)
             .seq(own.next)
             .ack(peer.next);
-        let frame = change(Frame { macs, ..plain });
+        let ident = number(self.frames.len());
+        let frame = change(Frame {
+            macs,
+            ident,
+            ..plain
+        });
         // SYN and FIN occupy a sequence number each (RFC 9293 §3.4).
         let control = u32::from(frame.flags.syn()) + u32::from(frame.flags.fin());
         let len = u32::try_from(frame.payload.len()).expect("a payload of a frame's size");
@@ -142,9 +147,19 @@ impl Conversation {
         self
     }
 
-    /// The last segment once more.
+    /// The last segment once more, sent again.
     #[must_use]
     pub fn again(mut self) -> Self {
+        let ident = number(self.frames.len());
+        let again = self.frames.last().cloned();
+        let again = again.map(|(sender, frame)| (sender, Frame { ident, ..frame }));
+        self.frames.extend(again);
+        self
+    }
+
+    /// The last segment once more, seen again.
+    #[must_use]
+    pub fn copied(mut self) -> Self {
         self.frames.extend(self.frames.last().cloned());
         self
     }
@@ -175,6 +190,11 @@ impl Conversation {
     pub const fn server(&self) -> SocketAddr {
         self.server.address
     }
+}
+
+/// The identification of a conversation's frame of this number; none is 0, which says nothing.
+fn number(frames: usize) -> u16 {
+    u16::try_from(frames % 60_000).map_or(1, |number| number + 1)
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub struct Frame {
     pub tags: Vec<(u16, u16)>,
     /// IPv4 options, a multiple of four octets.
     pub ip_options: Vec<u8>,
+    /// IPv4 identification.
+    pub ident: u16,
     /// IPv4 fragmentation: the offset in octets, and whether more fragments follow.
     pub fragment: (u16, bool),
     /// IPv6 extension headers.
@@ -87,6 +89,7 @@ impl Frame {
             macs: [CLIENT_MAC, SERVER_MAC],
             tags: Vec::new(),
             ip_options: Vec::new(),
+            ident: 0x1234,
             fragment: (0, false),
             extensions: Vec::new(),
             seq: 0,
@@ -222,7 +225,7 @@ impl Frame {
         let (offset, more) = self.fragment;
         let mut header = vec![0x40 | words, 0];
         header.extend(field(header_len + segment.len()));
-        header.extend([0x12, 0x34]);
+        header.extend(self.ident.to_be_bytes());
         header.extend(((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
         header.extend([64, PROTOCOL_TCP, 0, 0]);
         header.extend(source);

@@ -28,6 +28,10 @@ pub enum Counter {
     HeldOther,
     /// Connections that found no place in the table of openings and closings.
     TableFull,
+    /// Copies of segments that were accounted for already.
+    Copies,
+    /// Connections that found no place in the table of accounts.
+    AccountsFull,
     /// The first of the rejects, which follow in the order of [`Reject::ALL`].
     FirstReject,
 }

@@ -35,8 +35,6 @@ impl Why {
     pub const ZERO_WINDOW: Self = Self(1 << 7);
     /// The sender acknowledges payload that was not seen; told for the 1st, 10th, 100th … time.
     pub const GAP: Self = Self(1 << 8);
-    /// A segment after the end of a connection that is accounted for.
-    pub const AFTER_END: Self = Self(1 << 9);
 
     /// Both sets together.
     #[inline(always)]

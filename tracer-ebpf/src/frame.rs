@@ -43,8 +43,10 @@ impl Octets for XdpFrame {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
         let to = into.as_ptr().cast::<c_void>();
+        let len = bounded(len);
         // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
-        len <= N && unsafe { bpf_xdp_load_bytes(self.ctx, low(offset), to, low(len)) } == 0
+        (1..=N).contains(&len)
+            && unsafe { bpf_xdp_load_bytes(self.ctx, low(offset), to, low(len)) } == 0
     }
 
     #[inline(always)]
@@ -107,8 +109,10 @@ impl Octets for SkbFrame {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
         let to = into.as_ptr().cast::<c_void>();
+        let len = bounded(len);
         // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
-        len <= N && unsafe { bpf_skb_load_bytes(self.ctx.cast(), low(offset), to, low(len)) } == 0
+        (1..=N).contains(&len)
+            && unsafe { bpf_skb_load_bytes(self.ctx.cast(), low(offset), to, low(len)) } == 0
     }
 
     #[inline(always)]
@@ -159,6 +163,13 @@ impl Linear {
 #[inline(always)]
 const fn low(number: usize) -> u32 {
     (number as u64 & 0xffff_ffff) as u32
+}
+
+/// The length of a copy, of which the compiler knows no more than the verifier does: otherwise it
+/// leaves out the comparison that the verifier needs.
+#[inline(always)]
+fn bounded(len: usize) -> usize {
+    core::hint::black_box(len) & 0xff
 }
 
 /// One load instruction of the BPF machine.

@@ -12,6 +12,10 @@ static WATCH_JIFFIES: u32 = 8 * 250;
 #[unsafe(no_mangle)]
 static RING_WATERMARK: u64 = u64::MAX;
 
+/// Not 0 where every segment is counted for its connection.
+#[unsafe(no_mangle)]
+static COUNT_SEGMENTS: u32 = 0;
+
 /// Which connections are followed.
 #[unsafe(no_mangle)]
 static FILTER: Filter = Filter {
@@ -37,6 +41,13 @@ pub(crate) fn watch_jiffies() -> u32 {
 pub(crate) fn ring_watermark() -> u64 {
     // SAFETY: as above.
     unsafe { core::ptr::read_volatile(&raw const RING_WATERMARK) }
+}
+
+/// Whether every segment is counted for its connection.
+#[inline(always)]
+pub(crate) fn accounts() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const COUNT_SEGMENTS) != 0 }
 }
 
 /// Which connections are followed.

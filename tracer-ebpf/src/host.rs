@@ -6,16 +6,20 @@ use core::ptr;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns};
+use synfin_ebpf::account::Settled;
 use synfin_ebpf::counters::{COUNTERS, Counter};
-use synfin_ebpf::event::Event;
+use synfin_ebpf::event::{ABI_VERSION, Event};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{Flow, Host, Key, Mark};
+use synfin_ebpf::flow::{Flow, Host, Key, Ledgers, Mark};
 
 use crate::globals;
-use crate::maps::{CPUS, Cpu, EVENTS, FLOWS, READER, Shared, WATCH};
+use crate::maps::{ACCOUNTS, CPUS, Counted, Cpu, EVENTS, FLOWS, READER, Shared, WATCH};
 
 /// The value of a new entry: copied from, never written.
 static NOTHING: Shared = Shared(Flow::new());
+
+/// The counts of a new entry: copied from, never written.
+static NOTHING_COUNTED: Counted = Counted(Ledgers::new());
 
 /// EEXIST has this number on every architecture.
 const EEXIST: i32 = 17;
@@ -49,6 +53,7 @@ impl<'c, C: EbpfContext> Kernel<'c, C> {
 
 impl<C: EbpfContext> Host for Kernel<'_, C> {
     type Entry = &'static Flow;
+    type Ledgers = &'static Ledgers;
 
     #[inline(always)]
     fn count(&self, index: usize) {
@@ -92,6 +97,35 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
             aya_log_ebpf::warn!(self.ctx, "the flow table refuses an entry: error {}", error);
         }
         self.flow(key)
+    }
+
+    #[inline(always)]
+    fn accounts(&self) -> bool {
+        globals::accounts()
+    }
+
+    #[inline(always)]
+    fn ledgers(&self, key: &Key) -> Option<&'static Ledgers> {
+        if let Some(ledgers) = self.counted(key) {
+            return Some(ledgers);
+        }
+        // Another CPU may have entered it meanwhile: then that entry is the one.
+        let _ = ACCOUNTS.insert(key, &NOTHING_COUNTED, BPF_NOEXIST.into());
+        self.counted(key)
+    }
+
+    #[inline(always)]
+    fn settle(&self, key: &Key, ledgers: &Ledgers) -> bool {
+        let Some(mut entry) = EVENTS.reserve::<Settled>(0) else {
+            return false;
+        };
+        entry.write(Settled {
+            key: *key,
+            abi: ABI_VERSION.into(),
+            accounts: ledgers.accounts(),
+        });
+        entry.submit(BPF_RB_NO_WAKEUP.into());
+        true
     }
 
     #[inline(always)]
@@ -160,6 +194,12 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
 }
 
 impl<C: EbpfContext> Kernel<'_, C> {
+    #[inline(always)]
+    fn counted(&self, key: &Key) -> Option<&'static Ledgers> {
+        // SAFETY: as for a flow; an entry that is reused while it is held miscounts at worst.
+        unsafe { ACCOUNTS.get(key) }.map(|shared| &shared.0)
+    }
+
     #[inline(always)]
     fn is_first(&self, counter: Counter) -> bool {
         // SAFETY: a pointer into this CPU's element.

@@ -10,6 +10,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod account;
 pub mod counters;
 pub mod event;
 pub mod flow;

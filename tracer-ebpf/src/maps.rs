@@ -6,7 +6,7 @@ use core::ptr;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use synfin_ebpf::counters::COUNTERS;
-use synfin_ebpf::flow::{Flow, Key, WATCH_SLOTS};
+use synfin_ebpf::flow::{Flow, Key, Ledgers, WATCH_SLOTS};
 
 /// Events to user space.
 #[map]
@@ -15,6 +15,18 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// Connections that are opening or closing; the least recently used makes room.
 #[map]
 pub(crate) static FLOWS: LruHashMap<Key, Shared> = LruHashMap::with_max_entries(1 << 16, 0);
+
+/// What is counted of each connection, where that was asked for; the least recently used makes room.
+#[map]
+pub(crate) static ACCOUNTS: LruHashMap<Key, Counted> = LruHashMap::with_max_entries(1, 0);
+
+/// The counts of a connection.
+#[repr(transparent)]
+pub(crate) struct Counted(pub(crate) Ledgers);
+
+// SAFETY: a side's words are written by one CPU at a time, whole (see `synfin_ebpf::flow::Ledgers`);
+// readers find each of them as it was or as it is.
+unsafe impl Sync for Counted {}
 
 /// An entry that CPUs share.
 #[repr(transparent)]

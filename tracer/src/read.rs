@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use std::io;
 
 use anyhow::{Context as _, anyhow};
+use synfin_ebpf::account::Accounts;
+use synfin_ebpf::flow::Key;
 
-use crate::assembler::{Assembler, Settings};
+use crate::assembler::{Assembler, Live, Output, Settings};
 use crate::cli::Read;
 use crate::printer::Printer;
 use crate::say::say;
 use crate::source::{Captures, Clock, News, Next, Packet, Tracker};
+use crate::timeline::{Connection, Step};
 use crate::totals::Totals;
 use crate::writer::{self, Broken, Writer};
 
@@ -52,6 +55,26 @@ pub fn run(options: &Read) -> anyhow::Result<()> {
     result
 }
 
+/// Where the assembler's records go, and their counts come from.
+struct Outlet<'a> {
+    tracker: &'a Tracker,
+    printer: &'a mut Printer,
+}
+
+impl Output for Outlet<'_> {
+    fn step(&mut self, live: &Live, step: &Step) {
+        self.printer.step(live, step);
+    }
+
+    fn connection(&mut self, connection: Connection) {
+        self.printer.connection(connection);
+    }
+
+    fn forget(&mut self, key: &Key) -> Option<Accounts> {
+        self.tracker.forget(key)
+    }
+}
+
 /// The way of a packet to the output.
 struct Reader {
     tracker: Tracker,
@@ -68,7 +91,7 @@ impl Reader {
         let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
         let (writer, broken) = Writer::start_patient(io::stdout()).context("start the writer")?;
         Ok(Self {
-            tracker: Tracker::new(filter),
+            tracker: Tracker::new(filter).with_accounts(),
             assembler: Assembler::new(Settings {
                 handshake_timeout_ns: options.limits.handshake_timeout_ns(),
                 max_connections: options.limits.max_connections,
@@ -92,8 +115,15 @@ impl Reader {
         }
         self.tracker
             .take(&packet.frame, &packet.vantage, packet.time_ns);
-        while let Some(event) = self.tracker.next_event() {
-            self.assembler.observe(&event, &mut self.printer);
+        let mut outlet = Outlet {
+            tracker: &self.tracker,
+            printer: &mut self.printer,
+        };
+        if let Some(settled) = self.tracker.settled() {
+            self.assembler.settle(&settled);
+        }
+        if let Some(event) = self.tracker.event() {
+            self.assembler.observe(&event, &mut outlet);
             self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
         }
         if self.printer.waiting() >= CHUNK {
@@ -103,7 +133,11 @@ impl Reader {
 
     #[cold]
     fn advance(&mut self, now_ns: u64) {
-        self.assembler.advance(now_ns, &mut self.printer);
+        let mut outlet = Outlet {
+            tracker: &self.tracker,
+            printer: &mut self.printer,
+        };
+        self.assembler.advance(now_ns, &mut outlet);
         self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
     }
 
@@ -129,7 +163,10 @@ impl Reader {
 
     /// Prints what is still open, and sums up.
     fn finish(mut self, captures: &Captures) {
-        self.assembler.finish(&mut self.printer);
+        self.assembler.finish(&mut Outlet {
+            tracker: &self.tracker,
+            printer: &mut self.printer,
+        });
         self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);
         let dropped = self.writer.dropped();

@@ -19,7 +19,7 @@ use crate::cli::{Directions, Trace};
 use crate::loss::Losses;
 use crate::printer::Printer;
 use crate::say::say;
-use crate::source::{Clock, Ring};
+use crate::source::{Clock, Record, Ring};
 use crate::writer::{self, Broken, Writer};
 use counters::Counters;
 
@@ -51,6 +51,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         ring_size: options.ring_size,
         table_size: options.table_size,
         filter,
+        accounts: None,
     };
     let mut programs = Programs::load(&load)?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;
@@ -195,7 +196,11 @@ impl Reader {
             ..
         } = self;
         assembler.set_wall_offset(clock.wall_offset_ns);
-        let taken = ring.drain(|event| {
+        let taken = ring.drain(|record| {
+            let event = match record {
+                Record::Event(event) => event,
+                Record::Settled(_) => return,
+            };
             let missing = losses.observe(event);
             if missing > 0 {
                 assembler.lost(missing);

@@ -145,23 +145,28 @@ impl Flow {
         self.marks.get() & both.0 == both.0
     }
 
-    /// Takes the numbers of a SYN or SYN-ACK.
+    /// Takes the numbers of a SYN or SYN-ACK; tells whether it begins another connection.
     #[inline(always)]
-    pub(super) fn take_syn<F: Octets + ?Sized, H: Host>(&self, seen: &Seen<'_, F>, host: &H) {
+    pub(super) fn take_syn<F: Octets + ?Sized, H: Host>(
+        &self,
+        seen: &Seen<'_, F>,
+        host: &H,
+    ) -> bool {
         let (segment, half) = (&seen.segment, seen.half);
         let own = self.endpoint(half);
+        let mut begins = false;
         let again = self.has(Mark::syn(half)) && own.iss.get() == segment.seq.0;
         if segment.flags.ack() {
             if again {
                 own.syns.set(own.syns.get().min(254) + 1);
-                return;
+                return false;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
         } else {
             let over = self.has(Mark::fin(Half::Lo)) || self.has(Mark::fin(Half::Hi));
             if again && !over {
                 own.syns.set(own.syns.get().min(254) + 1);
-                return;
+                return false;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
             // any other opens a new incarnation, of which nothing is known yet.
@@ -169,12 +174,14 @@ impl Flow {
             let simultaneous = self.marks.get() == Mark::syn(peer).0;
             let kept = if simultaneous { Mark::syn(peer).0 } else { 0 };
             host.clear(self, Mark(!kept));
+            begins = !simultaneous;
         }
         own.opened_ns.set(seen.now_ns);
         own.iss.set(segment.seq.0);
         own.options_len.set(seen.copy_options(&own.options).into());
         own.syns.set(1);
         host.claim(self, Mark::syn(half));
+        begins
     }
 
     /// Takes the number of a FIN.

@@ -1,9 +1,11 @@
 //! The key of a connection: the same for both directions.
 
+use core::hash::{Hash, Hasher};
+
 use crate::segment::{Address, Endpoint, Scope};
 
 /// Addresses, ports and scope of a connection, the lower endpoint first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct Key {
     /// Address of the lower endpoint.
@@ -43,6 +45,18 @@ impl Half {
     }
 }
 
+impl Hash for Key {
+    /// In as few and as wide numbers as there are: tables are asked for every segment.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let wide = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+        let (Address([a, b]), Address([c, d])) = (self.lo, self.hi);
+        let ports = u64::from(self.lo_port) << 16 | u64::from(self.hi_port);
+        state.write_u128(wide(a, b));
+        state.write_u128(wide(c, d));
+        state.write_u128(wide(self.scope.0, ports));
+    }
+}
+
 impl Key {
     /// The key of the connection between two endpoints, and which of them the first one is.
     #[inline(always)]
@@ -62,6 +76,16 @@ impl Key {
             scope,
         };
         (key, half)
+    }
+
+    /// The octets of the key, as a table in the kernel takes them.
+    #[must_use]
+    pub const fn words(&self) -> [u64; 6] {
+        let [a, b] = self.lo.0;
+        let [c, d] = self.hi.0;
+        let ([e, f], [g, h]) = (self.lo_port.to_ne_bytes(), self.hi_port.to_ne_bytes());
+        let ports = u64::from_ne_bytes([e, f, g, h, 0, 0, 0, 0]);
+        [a, b, c, d, ports, self.scope.0]
     }
 
     /// An endpoint's address and port.

@@ -7,16 +7,18 @@
 mod entry;
 pub mod filter;
 mod key;
+mod ledger;
 
 pub use entry::{Flow, Mark};
 pub use filter::Filter;
 pub use key::{Half, Key};
+pub use ledger::Ledgers;
 
 use core::cell::Cell;
 use core::ops::Deref;
 
 use crate::counters::Counter;
-use crate::event::{ABI_VERSION, Direction, Event, Why};
+use crate::event::{ABI_VERSION, Direction, Event, Side, Why};
 use crate::octets::Octets;
 use crate::segment::{Flags, MAX_OPTIONS, Scope, Segment};
 use crate::wire::{self, Link, Located, Reject};
@@ -28,6 +30,9 @@ pub const WATCH_SLOTS: usize = 1 << 16;
 pub trait Host {
     /// How an entry of the table is held.
     type Entry: Deref<Target = Flow>;
+
+    /// How the counts of a connection are held.
+    type Ledgers: Deref<Target = Ledgers>;
 
     /// Adds one to the counter at this place.
     fn count(&self, index: usize);
@@ -46,6 +51,16 @@ pub trait Host {
 
     /// What is kept of a connection, from now on if nothing was; `None` where there is no room.
     fn enter(&self, key: &Key) -> Option<Self::Entry>;
+
+    /// Whether every segment is counted for its connection.
+    fn accounts(&self) -> bool;
+
+    /// The counts of a connection, from now on if there were none; `None` where there is no room.
+    fn ledgers(&self, key: &Key) -> Option<Self::Ledgers>;
+
+    /// Hands out the counts of a connection that another one takes the place of; tells whether there
+    /// was room.
+    fn settle(&self, key: &Key, ledgers: &Ledgers) -> bool;
 
     /// Sets a mark and tells whether it was not set before: only one CPU gets that answer.
     fn claim(&self, flow: &Flow, mark: Mark) -> bool;
@@ -124,7 +139,8 @@ fn follow<F: Octets + ?Sized, H: Host>(
     host: &H,
 ) -> Result<(), Reject> {
     let slot = located.hash(frame)? as usize % WATCH_SLOTS;
-    if !located.flags.significant() && !host.is_watched(slot) {
+    let counted = host.accounts();
+    if !located.flags.significant() && !counted && !host.is_watched(slot) {
         return Ok(());
     }
     let located = &Located::unpack(host.forget(located.pack()));
@@ -141,16 +157,34 @@ fn follow<F: Octets + ?Sized, H: Host>(
         half,
         now_ns: host.now_ns(),
     };
-    let flow = remembered(&seen.segment, &key, host);
+    let ledgers = if counted {
+        let ledgers = host.ledgers(&key);
+        if ledgers.is_none() {
+            host.count(Counter::AccountsFull.index());
+        }
+        ledgers
+    } else {
+        None
+    };
+    let ledgers = ledgers.as_deref();
+    if ledgers.is_some_and(|ledgers| ledgers.is_copy(&seen.segment, half, seen.now_ns)) {
+        host.count(Counter::Copies.index());
+        return Ok(());
+    }
+    let flow = remembered(&seen.segment, &key, counted, host);
     let flow = flow.as_deref();
-    let why = match flow {
+    let begins = flow.is_some_and(|flow| begins(&seen, flow, host));
+    let mut why = match flow {
         Some(flow) => observe(&seen, flow, host),
         None if located.flags.anomalous() => Why::ANOMALY,
         None => Why::default(),
     };
+    if let Some(ledgers) = ledgers {
+        why = why.with(account(&seen, ledgers, begins, &key, host));
+    }
     if located.flags.significant() || !why.is_empty() {
         host.watch(slot);
-        report(&seen, &key, flow, vantage, why, host);
+        report(&seen, &key, flow, ledgers, vantage, why, host);
     }
     Ok(())
 }
@@ -175,14 +209,24 @@ impl<F: Octets + ?Sized> Seen<'_, F> {
             0
         }
     }
+
+    /// Tells the beginning of a RST's payload in the place of the options, which are told again by
+    /// other events.
+    #[inline(always)]
+    fn tell_text(&self, side: &mut Side) {
+        let options = Cell::from_mut(&mut side.options);
+        side.options_len = self.located.copy_payload(self.frame, options);
+        side.known |= Side::TEXT;
+    }
 }
 
 /// What is kept of the segment's connection. Only a SYN and a FIN are worth an entry: any other
-/// segment proves nothing without one.
+/// segment proves nothing without one. Where every segment is counted, it still has its first data
+/// and first ACK told.
 #[inline(always)]
-fn remembered<H: Host>(segment: &Segment, key: &Key, host: &H) -> Option<H::Entry> {
+fn remembered<H: Host>(segment: &Segment, key: &Key, counted: bool, host: &H) -> Option<H::Entry> {
     let flags = segment.flags;
-    if flags.anomalous() || !(flags.syn() || flags.fin()) {
+    if flags.anomalous() || !(counted || flags.syn() || flags.fin()) {
         return host.flow(key);
     }
     let flow = host.enter(key);
@@ -192,16 +236,45 @@ fn remembered<H: Host>(segment: &Segment, key: &Key, host: &H) -> Option<H::Entr
     flow
 }
 
-/// Takes one segment into what is kept of its connection, and tells which steps it proves.
+/// Takes the SYN of a segment that has one; tells whether another connection begins with it.
+#[inline(always)]
+fn begins<F: Octets + ?Sized, H: Host>(seen: &Seen<'_, F>, flow: &Flow, host: &H) -> bool {
+    let flags = seen.segment.flags;
+    flags.syn() && !flags.anomalous() && flow.take_syn(seen, host)
+}
+
+/// Counts one segment that is no copy.
+#[inline(always)]
+fn account<F: Octets + ?Sized, H: Host>(
+    seen: &Seen<'_, F>,
+    ledgers: &Ledgers,
+    begins: bool,
+    key: &Key,
+    host: &H,
+) -> Why {
+    if begins {
+        if !ledgers.is_empty() && !host.settle(key, ledgers) {
+            host.count(Counter::RingFull.index());
+        }
+        ledgers.begin();
+    }
+    let first = ledgers.is_empty() && !seen.segment.flags.syn();
+    let why = ledgers.count(&seen.segment, seen.half);
+    if first {
+        why.with(Why::FIRST_SEEN)
+    } else {
+        why
+    }
+}
+
+/// Takes one segment into what is kept of its connection, its SYN apart, and tells which steps it
+/// proves.
 #[inline(always)]
 fn observe<F: Octets + ?Sized, H: Host>(seen: &Seen<'_, F>, flow: &Flow, host: &H) -> Why {
     let (segment, half) = (&seen.segment, seen.half);
     let flags = segment.flags;
     if flags.anomalous() {
         return Why::ANOMALY;
-    }
-    if flags.syn() {
-        flow.take_syn(seen, host);
     }
     if flags.fin() {
         flow.take_fin(segment, half, host);
@@ -240,6 +313,7 @@ fn report<F: Octets + ?Sized, H: Host>(
     seen: &Seen<'_, F>,
     key: &Key,
     flow: Option<&Flow>,
+    ledgers: Option<&Ledgers>,
     vantage: &Vantage,
     why: Why,
     host: &H,
@@ -278,6 +352,13 @@ fn report<F: Octets + ?Sized, H: Host>(
                 flow.tell(seen.half.peer(), &mut event.receiver);
             }
             None => entry::tell_lone(seen, &mut event.sender),
+        }
+        if let Some(ledgers) = ledgers {
+            ledgers.tell(seen.half, &mut event.sender);
+            ledgers.tell(seen.half.peer(), &mut event.receiver);
+        }
+        if segment.flags.rst() && segment.len > 0 && !segment.flags.anomalous() {
+            seen.tell_text(&mut event.sender);
         }
     });
     let counter = if emitted {

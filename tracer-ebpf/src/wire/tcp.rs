@@ -183,6 +183,24 @@ impl Located {
         len == 0 || frame.copy(offset, len, into)
     }
 
+    /// Copies the beginning of the payload; gives the number of its octets.
+    #[inline(always)]
+    pub fn copy_payload<F: Octets + ?Sized>(
+        &self,
+        frame: &F,
+        into: &Cell<[u8; MAX_OPTIONS]>,
+    ) -> u8 {
+        let offset = self.transport + MIN_HEADER_LEN + usize::from(self.options_len);
+        const ROOM: u32 = 40;
+        const { assert!(ROOM as usize == MAX_OPTIONS) };
+        let len = if self.len < ROOM { self.len } else { ROOM };
+        if len > 0 && frame.copy(offset, len as usize, into) {
+            (len & 0xff) as u8
+        } else {
+            0
+        }
+    }
+
     #[inline(always)]
     fn addresses<F: Octets + ?Sized>(&self, frame: &F) -> Option<[Address; 2]> {
         match self.version {

@@ -22,6 +22,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use hashlink::LinkedHashMap;
+use synfin_ebpf::account::Accounts;
 use synfin_ebpf::event::Event;
 use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Endpoint, Flags, Scope};
@@ -47,6 +48,11 @@ pub trait Output {
 
     /// A connection that ended, timed out, or was open at the end.
     fn connection(&mut self, connection: Connection);
+
+    /// Takes what was counted of a connection that is over or never was one.
+    fn forget(&mut self, _key: &Key) -> Option<Accounts> {
+        None
+    }
 }
 
 /// Which connection a step belongs to.

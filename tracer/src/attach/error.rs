@@ -211,6 +211,7 @@ mod tests {
             ring_size: 4096,
             table_size: 1,
             filter: Filter::default(),
+            accounts: None,
         };
         AttachError::load(error, &options).to_string()
     }

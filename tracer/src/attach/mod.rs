@@ -20,6 +20,8 @@ use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::filter::Filter;
 
+use crate::source::AccountTable;
+
 /// For how long a significant segment keeps its connection watched, in seconds.
 const WATCH_SECONDS: u64 = 8;
 
@@ -32,6 +34,8 @@ pub struct LoadOptions {
     pub table_size: u32,
     /// Which connections are followed.
     pub filter: Filter,
+    /// Connections that the segments are counted of; `None` where none are.
+    pub accounts: Option<u32>,
 }
 
 /// The loaded programs.
@@ -70,6 +74,12 @@ impl Programs {
             .override_global("WATCH_JIFFIES", &watch_jiffies, true)
             .override_global("RING_WATERMARK", &ring_watermark, true)
             .override_global("FILTER", &filter[..], true)
+            .override_global(
+                "COUNT_SEGMENTS",
+                &u32::from(options.accounts.is_some()),
+                true,
+            )
+            .map_max_entries("ACCOUNTS", options.accounts.unwrap_or(1))
             .map_max_entries("EVENTS", options.ring_size)
             .map_max_entries("FLOWS", options.table_size)
             .load(object)
@@ -130,6 +140,14 @@ impl Programs {
     /// Where the object has none, or they were taken.
     pub fn take_counters(&mut self) -> Result<PerCpuArray<MapData, CpuCounters>, AttachError> {
         Ok(self.take("CPUS")?.try_into()?)
+    }
+
+    /// Takes the table of counts.
+    ///
+    /// # Errors
+    /// Where the object has none, or it was taken.
+    pub fn take_accounts(&mut self) -> Result<AccountTable, AttachError> {
+        Ok(AccountTable::new(self.take("ACCOUNTS")?.try_into()?))
     }
 
     /// The log of the programs' rare diagnostics, handed to `logger`; `None` where they have none.

@@ -1,11 +1,15 @@
 //! Where events come from.
 
+mod accounts;
 pub mod capture;
 mod clock;
+mod record;
 mod ring;
 mod tracker;
 
+pub use accounts::AccountTable;
 pub use capture::{CaptureError, Captures, News, Next, Packet};
 pub use clock::Clock;
+pub use record::Record;
 pub use ring::Ring;
 pub use tracker::Tracker;

@@ -7,9 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use aya::maps::{Array, MapData, RingBuf};
-use synfin_ebpf::event::{BadEvent, Event};
+use synfin_ebpf::event::BadEvent;
 use tokio::io::unix::AsyncFd;
 
+use super::Record;
 use crate::attach::{AttachError, Programs};
 
 /// Time between two turns while events flow.
@@ -74,15 +75,15 @@ impl Ring {
     }
 
     /// Takes the events that are there, up to a turn's worth; gives how many they were.
-    pub fn drain(&mut self, mut take: impl FnMut(&Event)) -> usize {
+    pub fn drain(&mut self, mut take: impl FnMut(&Record)) -> usize {
         let mut taken = 0;
         let ring = self.ring.get_mut();
         while taken < TURN_EVENTS
             && let Some(record) = ring.next()
         {
             taken += 1;
-            match Event::decode(&record) {
-                Ok(event) => take(&event),
+            match Record::decode(&record) {
+                Ok(record) => take(&record),
                 Err(error) => {
                     self.bad += 1;
                     self.last_bad = Some(error);

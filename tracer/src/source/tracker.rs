@@ -1,16 +1,20 @@
 //! The kernel's tracker, run in user space.
 //!
 //! In: frames with their times. Out: the same events that the programs give for the same frames:
-//! this is the other [`Host`] of the one tracker.
+//! this is the other [`Host`] of the one tracker. What is kept of a connection stays until
+//! [`Tracker::forget`]: whoever assembles the events knows when it is over.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
+use std::ops::Deref;
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::COUNTERS;
-use synfin_ebpf::event::{Event, NO_EVENT};
+use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{self, Flow, Host, Key, Mark, Vantage, WATCH_SLOTS};
+use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Vantage, WATCH_SLOTS};
 use synfin_ebpf::octets::Octets;
 
 /// For how long a significant segment keeps its connection watched, in ns.
@@ -19,12 +23,46 @@ const WATCH_NS: u64 = 8_000_000_000;
 /// Follows openings and closings in frames.
 pub struct Tracker {
     filter: Filter,
-    flows: RefCell<HashMap<Key, Rc<Flow>>>,
+    accounts: bool,
+    kept: RefCell<HashMap<Key, Rc<Kept>, RandomState>>,
+    /// The connection of the frame at hand, which is asked for more than once.
+    latest: RefCell<(Key, Option<Rc<Kept>>)>,
     watch: Vec<Cell<u64>>,
     counters: [Cell<u64>; COUNTERS],
-    events: RefCell<VecDeque<Event>>,
+    event: RefCell<Event>,
+    has_event: Cell<bool>,
+    settled: Cell<Option<Settled>>,
     serial: Cell<u64>,
     now_ns: Cell<u64>,
+}
+
+/// What is kept of a connection.
+#[derive(Default)]
+struct Kept {
+    flow: Flow,
+    ledgers: Ledgers,
+}
+
+/// Holds what a connection's opening and closing left.
+pub struct Entry(Rc<Kept>);
+
+/// Holds what was counted of a connection.
+pub struct Counted(Rc<Kept>);
+
+impl Deref for Entry {
+    type Target = Flow;
+
+    fn deref(&self) -> &Flow {
+        &self.0.flow
+    }
+}
+
+impl Deref for Counted {
+    type Target = Ledgers;
+
+    fn deref(&self) -> &Ledgers {
+        &self.0.ledgers
+    }
 }
 
 impl Tracker {
@@ -33,24 +71,69 @@ impl Tracker {
     pub fn new(filter: Filter) -> Self {
         Self {
             filter,
-            flows: RefCell::default(),
+            accounts: false,
+            kept: RefCell::default(),
+            latest: RefCell::default(),
             watch: vec![Cell::new(0); WATCH_SLOTS],
             counters: [const { Cell::new(0) }; COUNTERS],
-            events: RefCell::default(),
+            event: RefCell::new(NO_EVENT),
+            has_event: Cell::new(false),
+            settled: Cell::new(None),
             serial: Cell::new(0),
             now_ns: Cell::new(0),
         }
     }
 
-    /// Looks at a frame seen at `time_ns`; its events wait in [`Tracker::next_event`].
-    pub fn take<F: Octets + ?Sized>(&mut self, frame: &F, vantage: &Vantage, time_ns: u64) {
+    /// Counts every segment for its connection, too.
+    #[must_use]
+    pub fn with_accounts(self) -> Self {
+        Self {
+            accounts: true,
+            ..self
+        }
+    }
+
+    /// Looks at a frame seen at `time_ns`. What it came to is in [`Tracker::settled`] and
+    /// [`Tracker::event`] until the next one.
+    pub fn take<F: Octets + ?Sized>(&self, frame: &F, vantage: &Vantage, time_ns: u64) {
         self.now_ns.set(time_ns);
+        self.has_event.set(false);
         flow::trace(frame, vantage, self);
     }
 
-    /// The next event, in the order of the frames.
-    pub fn next_event(&mut self) -> Option<Event> {
-        self.events.get_mut().pop_front()
+    /// The event of the latest frame.
+    #[must_use]
+    pub fn event(&self) -> Option<Ref<'_, Event>> {
+        self.has_event.get().then(|| self.event.borrow())
+    }
+
+    /// The counts of the connection that the one of the latest frame took the place of; they come
+    /// before its event, and are given once.
+    #[must_use]
+    pub fn settled(&self) -> Option<Settled> {
+        self.settled.take()
+    }
+
+    /// Forgets a connection; gives what was counted of it.
+    pub fn forget(&self, key: &Key) -> Option<Accounts> {
+        let mut latest = self.latest.borrow_mut();
+        if latest.0 == *key {
+            latest.1 = None;
+        }
+        let kept = self.kept.borrow_mut().remove(key)?;
+        self.accounts.then(|| kept.ledgers.accounts())
+    }
+
+    /// Connections that something is kept of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.borrow().len()
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The counters, in the order of the kernel's.
@@ -58,10 +141,29 @@ impl Tracker {
     pub fn counters(&self) -> [u64; COUNTERS] {
         self.counters.each_ref().map(Cell::get)
     }
+
+    fn kept(&self, key: &Key) -> Option<Rc<Kept>> {
+        let mut latest = self.latest.borrow_mut();
+        if latest.0 != *key || latest.1.is_none() {
+            *latest = (*key, self.kept.borrow().get(key).cloned());
+        }
+        latest.1.clone()
+    }
+
+    fn kept_from_now_on(&self, key: &Key) -> Rc<Kept> {
+        if let Some(kept) = self.kept(key) {
+            return kept;
+        }
+        let kept = Rc::<Kept>::default();
+        self.kept.borrow_mut().insert(*key, Rc::clone(&kept));
+        *self.latest.borrow_mut() = (*key, Some(Rc::clone(&kept)));
+        kept
+    }
 }
 
 impl Host for Tracker {
-    type Entry = Rc<Flow>;
+    type Entry = Entry;
+    type Ledgers = Counted;
 
     fn count(&self, index: usize) {
         if let Some(counter) = self.counters.get(index) {
@@ -84,15 +186,29 @@ impl Host for Tracker {
         &self.filter
     }
 
-    fn flow(&self, key: &Key) -> Option<Rc<Flow>> {
-        self.flows.borrow().get(key).cloned()
+    fn flow(&self, key: &Key) -> Option<Entry> {
+        self.kept(key).map(Entry)
     }
 
-    fn enter(&self, key: &Key) -> Option<Rc<Flow>> {
-        let mut flows = self.flows.borrow_mut();
-        Some(Rc::clone(
-            flows.entry(*key).or_insert_with(|| Rc::new(Flow::new())),
-        ))
+    fn enter(&self, key: &Key) -> Option<Entry> {
+        Some(Entry(self.kept_from_now_on(key)))
+    }
+
+    fn accounts(&self) -> bool {
+        self.accounts
+    }
+
+    fn ledgers(&self, key: &Key) -> Option<Counted> {
+        Some(Counted(self.kept_from_now_on(key)))
+    }
+
+    fn settle(&self, key: &Key, ledgers: &Ledgers) -> bool {
+        self.settled.set(Some(Settled {
+            key: *key,
+            abi: ABI_VERSION.into(),
+            accounts: ledgers.accounts(),
+        }));
+        true
     }
 
     fn claim(&self, flow: &Flow, mark: Mark) -> bool {
@@ -110,7 +226,7 @@ impl Host for Tracker {
     }
 
     fn is_crowded(&self) -> bool {
-        // The queue is emptied frame by frame.
+        // Every event is taken before the next frame.
         false
     }
 
@@ -121,9 +237,10 @@ impl Host for Tracker {
     }
 
     fn emit(&self, fill: impl FnOnce(&mut Event)) -> bool {
-        let mut event = NO_EVENT;
+        let mut event = self.event.borrow_mut();
+        *event = NO_EVENT;
         fill(&mut event);
-        self.events.borrow_mut().push_back(event);
+        self.has_event.set(true);
         true
     }
 }

@@ -1,0 +1,434 @@
+//! Counts every segment of a connection, where that was asked for: packets, payload, what was sent
+//! again, seen twice, out of order, and what was never seen.
+//!
+//! In: each segment of both sides. Out: the [`Accounts`] of user space, and what a segment was among
+//! those of its side. A side is counted by one CPU at a time: its frames arrive in one queue, or
+//! leave under one socket's lock. The words are cells for the reason given in `entry`.
+
+use core::cell::Cell;
+
+use super::Half;
+use crate::account::{Account, Accounts};
+use crate::event::{self, Why};
+use crate::segment::Segment;
+use crate::seq::Seq;
+
+/// Copies of a segment come within this time: less than the shortest retransmission timeout in use.
+const COPY_NS: u64 = 150_000_000;
+/// Segments of a side that a copy is looked for among. A power of two.
+const STAMPS: usize = 4;
+/// Holes in a side's numbers that are remembered; of more, the oldest is forgotten. A power of two,
+/// whose remainder the verifier understands.
+const HOLES: usize = 4;
+/// A segment further from the others than the largest window (RFC 7323 §2.3) is not one of them.
+const FARTHEST: u32 = 1 << 30;
+/// An acknowledgment further ahead is taken for one of another connection, not for a gap.
+const FARTHEST_ACK: u32 = 1 << 24;
+
+/// The counts of both sides of one connection, and what they need to go on. All zero is an entry
+/// that has counted nothing.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Ledgers {
+    lo: Counts,
+    hi: Counts,
+    whole: Cell<u64>,
+    lo_place: Place,
+    hi_place: Place,
+}
+
+/// As [`Account`].
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Counts {
+    packets: Cell<u64>,
+    payload: Cell<u64>,
+    retransmitted: Cell<u64>,
+    span: Cell<u64>,
+    unseen: Cell<u64>,
+    retransmissions: Cell<u32>,
+    duplicates: Cell<u32>,
+    out_of_order: Cell<u32>,
+    probes: Cell<u32>,
+    zero_windows: Cell<u32>,
+    gaps: Cell<u32>,
+}
+
+/// Where a side's numbers are.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Place {
+    last_ns: Cell<u64>,
+    stamps: [Cell<u32>; STAMPS],
+    stamped: Cell<u32>,
+    known: Cell<u32>,
+    next: Cell<u32>,
+    acked: Cell<u32>,
+    window: Cell<u32>,
+    newest_hole: Cell<u32>,
+    holes: [Hole; HOLES],
+}
+
+/// Numbers that were not seen, though later ones were. Empty where both ends are the same.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Hole {
+    start: Cell<u32>,
+    end: Cell<u32>,
+}
+
+/// `next` holds.
+const NEXT: u32 = event::Side::NEXT as u32;
+/// `acked` and `window` hold.
+const ACKED: u32 = event::Side::ACKED as u32;
+
+impl Ledgers {
+    /// Nothing counted yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            lo: Counts::new(),
+            hi: Counts::new(),
+            whole: Cell::new(0),
+            lo_place: Place::new(),
+            hi_place: Place::new(),
+        }
+    }
+
+    /// The counts.
+    #[inline(always)]
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts {
+            lo: self.lo.account(),
+            hi: self.hi.account(),
+            whole: self.whole.get(),
+        }
+    }
+
+    /// Whether anything was counted.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lo.packets.get() == 0 && self.hi.packets.get() == 0
+    }
+
+    /// Begins anew, with a SYN.
+    #[inline(always)]
+    pub(super) fn begin(&self) {
+        self.lo.clear();
+        self.hi.clear();
+        self.lo_place.clear();
+        self.hi_place.clear();
+        self.whole.set(1);
+    }
+
+    /// Whether the segment is a copy of one that was counted; copies are counted here.
+    #[inline(always)]
+    pub(super) fn is_copy(&self, segment: &Segment, half: Half, now_ns: u64) -> bool {
+        let (counts, place) = self.side(half);
+        let stamp = stamp(segment);
+        let soon = now_ns.wrapping_sub(place.last_ns.get()) < COPY_NS;
+        // A bare ACK may well be sent twice, and without an identification nothing tells it from a
+        // copy.
+        let bare = segment.ident == 0 && segment.len == 0 && !segment.flags.significant();
+        if soon && !bare && place.stamps.iter().any(|known| known.get() == stamp) {
+            add(&counts.duplicates);
+            return true;
+        }
+        place.last_ns.set(now_ns);
+        let at = place.stamped.get();
+        place.stamped.set(at.wrapping_add(1));
+        if let Some(place) = place.stamps.get(at as usize % STAMPS) {
+            place.set(stamp);
+        }
+        false
+    }
+
+    /// Counts a segment that is no copy; tells what is worth reporting of it.
+    #[inline(always)]
+    pub(super) fn count(&self, segment: &Segment, half: Half) -> Why {
+        let (counts, place) = self.side(half);
+        counts.packets.set(counts.packets.get() + 1);
+        counts
+            .payload
+            .set(counts.payload.get() + u64::from(segment.len));
+        let flags = segment.flags;
+        if flags.anomalous() || flags.rst() {
+            // Nobody's numbers move by a RST, which may be forged.
+            return Why::default();
+        }
+        let mut why = Why::default();
+        if flags.syn() {
+            place.synchronise(segment, counts);
+        } else if place.take(segment, counts) {
+            why = scaled(&counts.retransmissions, Why::RETRANSMISSION);
+        }
+        if flags.ack() {
+            why = why.with(self.acknowledge(segment, half));
+        }
+        why
+    }
+
+    #[inline(always)]
+    fn acknowledge(&self, segment: &Segment, half: Half) -> Why {
+        let (counts, place) = self.side(half);
+        let mut why = Why::default();
+        let ack = segment.ack;
+        if place.known.get() & ACKED == 0 || Seq(place.acked.get()).before(ack) {
+            place.acked.set(ack.0);
+        }
+        place.window.set(segment.window.into());
+        place.known.set(place.known.get() | ACKED);
+        if segment.window == 0 && !segment.flags.syn() {
+            add(&counts.zero_windows);
+            why = scaled(&counts.zero_windows, Why::ZERO_WINDOW);
+        }
+        let (sent, peer) = self.side(half.peer());
+        let next = Seq(peer.next.get());
+        let beyond = ack.since(next);
+        if peer.known.get() & NEXT != 0
+            && !segment.flags.syn()
+            && (1..=FARTHEST_ACK).contains(&beyond)
+        {
+            // The peer sent what was not seen: it was lost to this observation.
+            let unseen = u64::from(beyond);
+            sent.span.set(sent.span.get() + unseen);
+            sent.unseen.set(sent.unseen.get() + unseen);
+            peer.next.set(ack.0);
+            add(&counts.gaps);
+            why = why.with(scaled(&counts.gaps, Why::GAP));
+        }
+        why
+    }
+
+    /// What an event tells of the side's numbers.
+    #[inline(always)]
+    pub(super) fn tell(&self, half: Half, side: &mut event::Side) {
+        let (_, place) = self.side(half);
+        side.known |= (place.known.get() & 0xff) as u8;
+        side.next = place.next.get();
+        side.acked = place.acked.get();
+        side.window = (place.window.get() & 0xffff) as u16;
+    }
+
+    #[inline(always)]
+    const fn side(&self, half: Half) -> (&Counts, &Place) {
+        match half {
+            Half::Lo => (&self.lo, &self.lo_place),
+            Half::Hi => (&self.hi, &self.hi_place),
+        }
+    }
+}
+
+impl Place {
+    const fn new() -> Self {
+        Self {
+            last_ns: Cell::new(0),
+            stamps: [const { Cell::new(0) }; STAMPS],
+            stamped: Cell::new(0),
+            known: Cell::new(0),
+            next: Cell::new(0),
+            acked: Cell::new(0),
+            window: Cell::new(0),
+            newest_hole: Cell::new(0),
+            holes: [const {
+                Hole {
+                    start: Cell::new(0),
+                    end: Cell::new(0),
+                }
+            }; HOLES],
+        }
+    }
+
+    #[inline(always)]
+    fn clear(&self) {
+        self.known.set(0);
+        for hole in &self.holes {
+            hole.end.set(hole.start.get());
+        }
+    }
+
+    /// Takes the number of a SYN or SYN-ACK.
+    #[inline(always)]
+    fn synchronise(&self, segment: &Segment, counts: &Counts) {
+        let known = self.known.get();
+        let end = segment.end();
+        if known & NEXT == 0 {
+            counts.span.set(counts.span.get() + u64::from(segment.len));
+        } else if u64::from(Seq(self.next.get()).since(end)) <= counts.span.get() {
+            // It came late, or again: the numbers went on meanwhile.
+            return;
+        }
+        self.next.set(end.0);
+        self.known.set(known | NEXT);
+    }
+
+    /// Takes payload and FIN; tells whether payload was seen before.
+    #[inline(always)]
+    fn take(&self, segment: &Segment, counts: &Counts) -> bool {
+        let (seq, end) = (segment.seq, segment.end());
+        let known = self.known.get();
+        if known & NEXT == 0 {
+            self.next.set(end.0);
+            self.known.set(known | NEXT);
+            counts
+                .span
+                .set(counts.span.get() + u64::from(end.since(seq)));
+            return false;
+        }
+        let next = Seq(self.next.get());
+        // A keepalive repeats the last number, with one octet or none (RFC 9293 §3.8.4); so does a
+        // probe of a closed window after the first one.
+        if segment.len <= 1 && !segment.flags.fin() && seq.add(1) == next {
+            add(&counts.probes);
+            return false;
+        }
+        let astray = FARTHEST < seq.since(next) && FARTHEST < next.since(seq);
+        if seq == end || astray {
+            return false;
+        }
+        if next.before(end) {
+            let progress = end.since(next);
+            counts.span.set(counts.span.get() + u64::from(progress));
+            self.next.set(end.0);
+            if next.before(seq) {
+                let unseen = seq.since(next);
+                counts.unseen.set(counts.unseen.get() + u64::from(unseen));
+                self.leave_hole(next, seq);
+                return false;
+            }
+            let again = next.since(seq);
+            counts
+                .retransmitted
+                .set(counts.retransmitted.get() + u64::from(again));
+            if again > 0 {
+                add(&counts.retransmissions);
+            }
+            return again > 0;
+        }
+        if self.fill_hole(seq, end) {
+            let filled = u64::from(end.since(seq));
+            counts
+                .unseen
+                .set(counts.unseen.get().saturating_sub(filled));
+            add(&counts.out_of_order);
+            return false;
+        }
+        if segment.len == 0 {
+            // A FIN by itself carries nothing that could be retransmitted.
+            return false;
+        }
+        counts
+            .retransmitted
+            .set(counts.retransmitted.get() + u64::from(segment.len));
+        add(&counts.retransmissions);
+        true
+    }
+
+    #[inline(always)]
+    fn leave_hole(&self, start: Seq, end: Seq) {
+        let at = self.newest_hole.get().wrapping_add(1);
+        self.newest_hole.set(at);
+        if let Some(hole) = self.holes.get(at as usize % HOLES) {
+            hole.start.set(start.0);
+            hole.end.set(end.0);
+        }
+    }
+
+    /// Whether the numbers lie in a hole, which is smaller afterwards.
+    #[inline(always)]
+    fn fill_hole(&self, start: Seq, end: Seq) -> bool {
+        for hole in &self.holes {
+            let (hole_start, hole_end) = (Seq(hole.start.get()), Seq(hole.end.get()));
+            if hole_start == hole_end || start.before(hole_start) || hole_end.before(end) {
+                continue;
+            }
+            // Of a hole that is filled in its middle, the later part is remembered.
+            if start != hole_start && end == hole_end {
+                hole.end.set(start.0);
+            } else {
+                hole.start.set(end.0);
+            }
+            return true;
+        }
+        false
+    }
+}
+
+impl Counts {
+    const fn new() -> Self {
+        Self {
+            packets: Cell::new(0),
+            payload: Cell::new(0),
+            retransmitted: Cell::new(0),
+            span: Cell::new(0),
+            unseen: Cell::new(0),
+            retransmissions: Cell::new(0),
+            duplicates: Cell::new(0),
+            out_of_order: Cell::new(0),
+            probes: Cell::new(0),
+            zero_windows: Cell::new(0),
+            gaps: Cell::new(0),
+        }
+    }
+
+    #[inline(always)]
+    fn clear(&self) {
+        self.packets.set(0);
+        self.payload.set(0);
+        self.retransmitted.set(0);
+        self.span.set(0);
+        self.unseen.set(0);
+        self.retransmissions.set(0);
+        self.duplicates.set(0);
+        self.out_of_order.set(0);
+        self.probes.set(0);
+        self.zero_windows.set(0);
+        self.gaps.set(0);
+    }
+
+    #[inline(always)]
+    fn account(&self) -> Account {
+        Account {
+            packets: self.packets.get(),
+            payload: self.payload.get(),
+            retransmitted: self.retransmitted.get(),
+            span: self.span.get(),
+            unseen: self.unseen.get(),
+            retransmissions: self.retransmissions.get(),
+            duplicates: self.duplicates.get(),
+            out_of_order: self.out_of_order.get(),
+            probes: self.probes.get(),
+            zero_windows: self.zero_windows.get(),
+            gaps: self.gaps.get(),
+        }
+    }
+}
+
+/// What a copy has in common with its original and a retransmission has not.
+#[inline(always)]
+const fn stamp(segment: &Segment) -> u32 {
+    let numbers = (segment.seq.0 as u64) << 32 | segment.ack.0 as u64;
+    let rest = (segment.checksum as u64) << 48
+        | (segment.ident as u64) << 32
+        | (segment.window as u64) << 16
+        | (segment.flags.0 as u64) << 8;
+    let mixed = (numbers ^ rest.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Never zero, which stands for no stamp.
+    ((mixed ^ segment.len as u64) >> 32) as u32 | 1
+}
+
+#[inline(always)]
+fn add(counter: &Cell<u32>) {
+    counter.set(counter.get().saturating_add(1));
+}
+
+/// The reason, the 1st, 10th, 100th … time.
+#[inline(always)]
+fn scaled(counter: &Cell<u32>, why: Why) -> Why {
+    match counter.get() {
+        1 | 10 | 100 | 1_000 | 10_000 | 100_000 | 1_000_000 => why,
+        _ => Why::default(),
+    }
+}
