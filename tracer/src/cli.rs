@@ -132,6 +132,21 @@ pub struct Trace {
     )]
     pub table_size: u32,
 
+    /// Count every segment for its connection, too: packets, payload, retransmissions, duplicates,
+    /// out-of-order segments and closed windows. Costs a look-up a segment
+    #[arg(long, help_heading = "What to trace")]
+    pub account: bool,
+
+    /// Connections that --account counts at once; past that the longest idle is forgotten
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "65536",
+        value_parser = clap::value_parser!(u32).range(64..=1 << 24),
+        help_heading = "Limits"
+    )]
+    pub account_size: u32,
+
     /// Hook for what arrives. auto takes native XDP on a NIC, and TCX on veth and other software
     /// devices, which native XDP would slow down
     #[arg(

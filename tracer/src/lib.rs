@@ -7,6 +7,7 @@ pub mod assembler;
 pub mod attach;
 pub mod cli;
 pub mod loss;
+pub mod outlet;
 pub mod printer;
 pub mod read;
 pub mod say;

@@ -6,17 +6,20 @@ use std::collections::HashMap;
 use std::io;
 
 use anyhow::{Context as _, anyhow};
-use synfin_ebpf::account::Accounts;
 use synfin_ebpf::flow::Key;
 
-use crate::assembler::{Assembler, Live, Output, Settings};
+use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
 use crate::cli::Read;
+use crate::outlet::Outlet;
 use crate::printer::Printer;
 use crate::say::say;
 use crate::source::{Captures, Clock, News, Next, Packet, Tracker};
-use crate::timeline::{Connection, Step};
 use crate::totals::Totals;
 use crate::writer::{self, Broken, Writer};
+
+/// How long a record waits after its end for segments that still belong to it, in ns of the
+/// capture's time: nobody waits for it.
+const LINGER_NS: u64 = 10_000_000_000;
 
 /// Rendered octets that are handed over at once.
 const CHUNK: usize = 64 << 10;
@@ -55,26 +58,6 @@ pub fn run(options: &Read) -> anyhow::Result<()> {
     result
 }
 
-/// Where the assembler's records go, and their counts come from.
-struct Outlet<'a> {
-    tracker: &'a Tracker,
-    printer: &'a mut Printer,
-}
-
-impl Output for Outlet<'_> {
-    fn step(&mut self, live: &Live, step: &Step) {
-        self.printer.step(live, step);
-    }
-
-    fn connection(&mut self, connection: Connection) {
-        self.printer.connection(connection);
-    }
-
-    fn forget(&mut self, key: &Key) -> Option<Accounts> {
-        self.tracker.forget(key)
-    }
-}
-
 /// The way of a packet to the output.
 struct Reader {
     tracker: Tracker,
@@ -95,6 +78,11 @@ impl Reader {
             assembler: Assembler::new(Settings {
                 handshake_timeout_ns: options.limits.handshake_timeout_ns(),
                 max_connections: options.limits.max_connections,
+                linger_ns: if options.files.iter().any(|file| file.as_os_str() == "-") {
+                    LIVE_LINGER_NS
+                } else {
+                    LINGER_NS
+                },
                 interfaces: HashMap::new(),
             }),
             printer: Printer::new(
@@ -116,8 +104,8 @@ impl Reader {
         self.tracker
             .take(&packet.frame, &packet.vantage, packet.time_ns);
         let mut outlet = Outlet {
-            tracker: &self.tracker,
             printer: &mut self.printer,
+            forget: |key: &Key| self.tracker.forget(key),
         };
         if let Some(settled) = self.tracker.settled() {
             self.assembler.settle(&settled);
@@ -134,8 +122,8 @@ impl Reader {
     #[cold]
     fn advance(&mut self, now_ns: u64) {
         let mut outlet = Outlet {
-            tracker: &self.tracker,
             printer: &mut self.printer,
+            forget: |key: &Key| self.tracker.forget(key),
         };
         self.assembler.advance(now_ns, &mut outlet);
         self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
@@ -164,8 +152,8 @@ impl Reader {
     /// Prints what is still open, and sums up.
     fn finish(mut self, captures: &Captures) {
         self.assembler.finish(&mut Outlet {
-            tracker: &self.tracker,
             printer: &mut self.printer,
+            forget: |key: &Key| self.tracker.forget(key),
         });
         self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);

@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use aya_log::EbpfLogger;
+use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use crate::assembler::{Assembler, Settings};
+use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
 use crate::attach::{Device, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
 use crate::loss::Losses;
+use crate::outlet::Outlet;
 use crate::printer::Printer;
 use crate::say::say;
-use crate::source::{Clock, Record, Ring};
+use crate::source::{AccountTable, Clock, Record, Ring};
 use crate::writer::{self, Broken, Writer};
 use counters::Counters;
 
@@ -51,7 +53,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         ring_size: options.ring_size,
         table_size: options.table_size,
         filter,
-        accounts: None,
+        accounts: options.account.then_some(options.account_size),
     };
     let mut programs = Programs::load(&load)?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;
@@ -122,6 +124,8 @@ struct Reader {
     ring: Ring,
     counters: Counters,
     losses: Losses,
+    /// What is counted of each connection, where that was asked for.
+    accounts: Option<AccountTable>,
     assembler: Assembler,
     printer: Printer,
     writer: Writer,
@@ -145,12 +149,18 @@ impl Reader {
         let settings = Settings {
             handshake_timeout_ns: options.limits.handshake_timeout_ns(),
             max_connections: options.limits.max_connections,
+            linger_ns: LIVE_LINGER_NS,
             interfaces: names.collect(),
         };
         Ok(Self {
             ring: Ring::new(programs)?,
             counters: Counters::new(programs)?,
             losses: Losses::default(),
+            accounts: if options.account {
+                Some(programs.take_accounts()?)
+            } else {
+                None
+            },
             printer: Printer::new(
                 &options.printing,
                 options.count,
@@ -193,21 +203,26 @@ impl Reader {
             losses,
             assembler,
             printer,
+            accounts,
             ..
         } = self;
+        let mut outlet = Outlet {
+            printer,
+            forget: |key: &Key| accounts.as_ref()?.take(key),
+        };
         assembler.set_wall_offset(clock.wall_offset_ns);
         let taken = ring.drain(|record| {
             let event = match record {
                 Record::Event(event) => event,
-                Record::Settled(_) => return,
+                Record::Settled(settled) => return assembler.settle(settled),
             };
             let missing = losses.observe(event);
             if missing > 0 {
                 assembler.lost(missing);
             }
-            assembler.observe(event, printer);
+            assembler.observe(event, &mut outlet);
         });
-        assembler.advance(clock.now_ns, printer);
+        assembler.advance(clock.now_ns, &mut outlet);
         printer.hand_over(&mut self.writer);
         if let Some(diagnostics) = &mut self.diagnostics {
             diagnostics.flush();
@@ -231,7 +246,10 @@ impl Reader {
                 .settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
             self.assembler.lost(missing);
         }
-        self.assembler.finish(&mut self.printer);
+        self.assembler.finish(&mut Outlet {
+            printer: &mut self.printer,
+            forget: |key: &Key| self.accounts.as_ref()?.take(key),
+        });
         self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);
         let dropped = self.writer.dropped();

@@ -1,11 +1,16 @@
 //! How a track takes the segments of a close: FIN and RST.
 
+use synfin_ebpf::event::Event;
 use synfin_ebpf::segment::Segment;
+use synfin_ebpf::seq::Seq;
 
 use super::side::Fin;
 use super::state::Input;
 use super::track::{Reset, Track};
-use crate::timeline::{Anomaly, Check, Proof, Role, State};
+use crate::timeline::{Anomaly, Check, Proof, ResetProof, Role, State};
+
+/// The largest shift of a window (RFC 7323 §2.3).
+pub(super) const MAX_WINDOW_SCALE: u8 = 14;
 
 impl Track {
     /// Takes a FIN; tells whether it came again.
@@ -50,29 +55,30 @@ impl Track {
     }
 
     /// Takes a RST where its receiver would (RFC 9293 §3.10.7, RFC 5961 §3).
-    pub(super) fn take_rst(&mut self, segment: &Segment, from: Role, t_ns: u64) -> Option<Check> {
+    pub(super) fn take_rst(
+        &mut self,
+        segment: &Segment,
+        event: &Event,
+        from: Role,
+    ) -> Option<Check> {
         if self.finished() {
             self.note(Anomaly::RstAfterClose);
             return None;
         }
-        let receiver = self.side(from.peer());
-        let expected = match (receiver.iss, receiver.highest_ack) {
-            // In SYN-SENT it must acknowledge the SYN.
-            (Some(iss), _) if receiver.sent_syn && self.side(from).syns == 0 => {
-                let beyond = segment.ack.since(iss.add(1));
-                (!segment.flags.ack() || beyond > receiver.syn_len).then_some(iss.add(1))
-            }
-            // Afterwards it must not lie before what the receiver has acknowledged already.
-            (_, Some(next)) => segment.seq.before(next).then_some(next),
-            _ => None,
-        };
+        let (proof, expected) = self.judge_rst(segment, event, from);
         if expected.is_some() {
             self.note(Anomaly::RstOutOfWindow);
         } else if self.reset.is_none() {
+            if proof == ResetProof::InWindow {
+                self.note(Anomaly::RstInWindow);
+            }
+            let text = event.sender.text().filter(|text| !text.is_empty());
             self.reset = Some(Reset {
                 by: from,
                 seq: segment.seq,
-                t_ns,
+                t_ns: event.time_ns,
+                proof,
+                text: text.map(|text| String::from_utf8_lossy(text).into()),
             });
             self.advance(from, Input::Reset, Some(Input::Reset));
         }
@@ -80,5 +86,79 @@ impl Track {
             proof: Proof::ResetAcceptable,
             expected,
         })
+    }
+
+    /// How a RST's number fits what its receiver expects; with the number that it had to have where
+    /// it does not fit.
+    fn judge_rst(&self, segment: &Segment, event: &Event, from: Role) -> (ResetProof, Option<Seq>) {
+        let (sender, receiver) = (self.side(from), self.side(from.peer()));
+        if let Some(iss) = receiver.iss
+            && receiver.sent_syn
+            && sender.syns == 0
+        {
+            // In SYN-SENT it must acknowledge the SYN.
+            let beyond = segment.ack.since(iss.add(1));
+            let wrong = !segment.flags.ack() || beyond > receiver.syn_len;
+            return (ResetProof::Exact, wrong.then_some(iss.add(1)));
+        }
+        let acked = event.receiver.acked();
+        let Some(next) = acked.map(|(next, _)| next).or(receiver.highest_ack) else {
+            return (ResetProof::Unchecked, None);
+        };
+        let exact = segment.seq == next
+            // What was sent on the way to the receiver may have arrived already.
+            || event.sender.next() == Some(segment.seq)
+            || sender.fin.is_some_and(|fin| segment.seq == fin.end);
+        if exact {
+            return (ResetProof::Exact, None);
+        }
+        if segment.seq.before(next) {
+            return (ResetProof::Unchecked, Some(next));
+        }
+        match acked {
+            // The window's scale was negotiated by SYNs that were seen, or the window may be any.
+            Some((_, window)) if !self.unobserved() => {
+                let window = u32::from(window) << self.scale(from.peer());
+                let sent = event.sender.next().map_or(0, |sent| sent.since(next));
+                if segment.seq.since(next) > window.max(1).max(sent) {
+                    (ResetProof::Unchecked, Some(next))
+                } else {
+                    (ResetProof::InWindow, None)
+                }
+            }
+            _ => (ResetProof::NotBefore, None),
+        }
+    }
+
+    /// By how much a side's windows are shifted: only where both sides offered to (RFC 7323 §2.2).
+    fn scale(&self, role: Role) -> u8 {
+        let offered = |role: Role| {
+            self.side(role)
+                .options
+                .and_then(|options| options.window_scale)
+        };
+        match (offered(role), offered(role.peer())) {
+            (Some(own), Some(_)) => own.min(MAX_WINDOW_SCALE),
+            _ => 0,
+        }
+    }
+
+    /// Takes a RST back that what follows shows not to have been accepted.
+    pub(super) fn doubt_reset(&mut self, segment: &Segment, from: Role, t_ns: u64) {
+        let Some(reset) = self.reset.as_ref().filter(|reset| reset.t_ns < t_ns) else {
+            return;
+        };
+        if reset.by == from {
+            // Its sender goes on: the RST was somebody else's, or was not accepted.
+            self.note(Anomaly::TrafficAfterRst);
+        } else if reset.proof == ResetProof::InWindow {
+            // Its receiver goes on: the number has to be exact (RFC 5961 §3.2).
+            if segment.len == 0 && !segment.flags.fin() {
+                self.note(Anomaly::ChallengeAck);
+            }
+        } else {
+            return;
+        }
+        self.reset = None;
     }
 }

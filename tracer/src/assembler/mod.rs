@@ -5,6 +5,7 @@
 //! The number of connections is bounded; reaching the bound hands out the longest idle.
 
 mod closing;
+mod deadlines;
 mod opening;
 mod side;
 mod state;
@@ -17,23 +18,25 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use hashlink::LinkedHashMap;
-use synfin_ebpf::account::Accounts;
-use synfin_ebpf::event::Event;
+use synfin_ebpf::account::{Accounts, Settled};
+use synfin_ebpf::event::{Event, Why};
 use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Endpoint, Flags, Scope};
 use synfin_ebpf::seq::Seq;
 
-use crate::timeline::{Connection, Role, Step};
-use track::Track;
+use crate::timeline::{Connection, Previous, Role, Step};
+use deadlines::Deadlines;
+use track::{Before, Track};
 use verdict::Ended;
 
-/// How long a record waits after its end for segments that still belong to it.
-const LINGER_NS: u64 = 1_000_000_000;
+/// How long a record waits after its end for segments that still belong to it, in ns, where somebody
+/// waits for it.
+pub const LIVE_LINGER_NS: u64 = 1_000_000_000;
 /// How long the last ACK of a close is waited for.
 const LAST_ACK_NS: u64 = 10_000_000_000;
 /// How many ended connections are remembered, so that their late segments are known as such.
@@ -75,6 +78,8 @@ pub struct Live {
 pub struct Settings {
     /// How long an opening waits for its next segment, in ns.
     pub handshake_timeout_ns: u64,
+    /// How long a record waits after its end for segments that still belong to it, in ns.
+    pub linger_ns: u64,
     /// Connections that are followed at once.
     pub max_connections: usize,
     /// Names of the interfaces by index.
@@ -86,9 +91,7 @@ pub struct Settings {
 pub struct Counts {
     /// Segments of connections whose record was already handed out.
     pub late: u64,
-    /// Resets without a connection: backscatter, or one that was there before.
-    pub stray_rst: u64,
-    /// Other segments without a connection.
+    /// Segments without a connection that do not tell of one.
     pub stray: u64,
     /// Connections handed out unfinished because there were too many.
     pub evicted: u64,
@@ -100,10 +103,10 @@ pub struct Counts {
 pub struct Assembler {
     settings: Settings,
     /// From the longest idle to the latest active.
-    tracks: LinkedHashMap<Key, Tracked>,
-    /// When to look at which connection; entries that no longer hold are skipped.
-    deadlines: BinaryHeap<Reverse<(u64, Key)>>,
-    ended: LinkedHashMap<Key, u64>,
+    tracks: LinkedHashMap<Key, Tracked, RandomState>,
+    deadlines: Deadlines,
+    /// When connections ended, and what is known of them: their addresses may be used again.
+    ended: LinkedHashMap<Key, (u64, Before), RandomState>,
     /// Wall-clock time less the events' clock, in ns.
     wall_offset_ns: i128,
     counts: Counts,
@@ -111,7 +114,8 @@ pub struct Assembler {
 
 struct Tracked {
     track: Track,
-    deadline_ns: Option<u64>,
+    /// When it will be looked at; `None` where nothing is waited for.
+    look_ns: Option<u64>,
     /// How many events were lost before it began.
     lost_before: u64,
 }
@@ -122,9 +126,9 @@ impl Assembler {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            tracks: LinkedHashMap::new(),
-            deadlines: BinaryHeap::new(),
-            ended: LinkedHashMap::new(),
+            tracks: LinkedHashMap::default(),
+            deadlines: Deadlines::default(),
+            ended: LinkedHashMap::default(),
             wall_offset_ns: 0,
             counts: Counts::default(),
         }
@@ -157,10 +161,24 @@ impl Assembler {
         self.counts.lost = self.counts.lost.saturating_add(events);
     }
 
+    /// Takes the counts of a connection that the next event's takes the place of.
+    pub fn settle(&mut self, settled: &Settled) {
+        if let Some(tracked) = self.tracks.get_mut(&settled.key) {
+            let counts = match &tracked.track.settled {
+                Some(before) => before.plus(&settled.accounts),
+                None => settled.accounts,
+            };
+            tracked.track.settled = Some(Box::new(counts));
+        }
+    }
+
     /// Takes one event in.
     pub fn observe(&mut self, event: &Event, output: &mut impl Output) {
         let (key, half) = Key::of(&event.endpoints(), Scope(event.scope));
-        self.make_way(event, &key, half, output);
+        let flags = Flags(event.flags);
+        if flags.syn() && !flags.anomalous() {
+            self.make_way(event, &key, half, output);
+        }
         if !self.tracks.contains_key(&key) && !self.begin(event, key, half, output) {
             return;
         }
@@ -176,28 +194,33 @@ impl Assembler {
             };
             output.step(&live(&tracked.track, event, unix_ns), &step);
         }
-        let deadline_ns = deadline(&tracked.track, &self.settings);
-        if deadline_ns != tracked.deadline_ns {
-            tracked.deadline_ns = deadline_ns;
-            if let Some(deadline_ns) = deadline_ns {
-                self.deadlines.push(Reverse((deadline_ns, key)));
-            }
+        let due_ns = deadline(&tracked.track, &self.settings);
+        // It is looked at when its first deadline comes, and then again if there is a later one.
+        if let Some(due_ns) = due_ns
+            && tracked.look_ns.is_none_or(|look_ns| due_ns < look_ns)
+        {
+            tracked.look_ns = Some(due_ns);
+            self.deadlines.add(due_ns, key);
         }
     }
 
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
-        while let Some(Reverse((deadline_ns, key))) = self.deadlines.peek().copied() {
-            if deadline_ns > now_ns {
-                break;
+        while let Some((look_ns, key)) = self.deadlines.due(now_ns) {
+            let Some(tracked) = self.tracks.get_mut(&key) else {
+                continue;
+            };
+            if tracked.look_ns != Some(look_ns) {
+                continue;
             }
-            self.deadlines.pop();
-            let due = |tracked: &Tracked| tracked.deadline_ns == Some(deadline_ns);
-            if self.tracks.get(&key).is_some_and(due) {
-                self.end(&key, None, now_ns, output);
+            tracked.look_ns = deadline(&tracked.track, &self.settings);
+            match tracked.look_ns {
+                Some(due_ns) if due_ns <= now_ns => self.end(&key, None, now_ns, output),
+                Some(due_ns) => self.deadlines.add(due_ns, key),
+                None => {}
             }
         }
-        while let Some((_, ended_ns)) = self.ended.front() {
+        while let Some((_, (ended_ns, _))) = self.ended.front() {
             if now_ns.saturating_sub(*ended_ns) < REMEMBERED_NS && self.ended.len() <= REMEMBERED {
                 break;
             }
@@ -208,9 +231,7 @@ impl Assembler {
     /// When [`Assembler::advance`] will next have something to do.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.deadlines
-            .peek()
-            .map(|Reverse((deadline_ns, _))| *deadline_ns)
+        self.deadlines.next_ns()
     }
 
     /// Hands out everything, as it is at the end of the observation.
@@ -220,17 +241,13 @@ impl Assembler {
         }
     }
 
-    /// Ends the connection with this key where the event begins another one in its place.
+    /// Ends the connection with this key where a SYN or SYN-ACK begins another one in its place.
     fn make_way(&mut self, event: &Event, key: &Key, half: Half, output: &mut impl Output) {
         let Some(tracked) = self.tracks.get_mut(key) else {
             return;
         };
-        let flags = Flags(event.flags);
-        if !flags.syn() || flags.anomalous() {
-            return;
-        }
         let from = tracked.track.role(half);
-        if !flags.ack() {
+        if !Flags(event.flags).ack() {
             if tracked.track.is_superseded_by(&event.segment(), from) {
                 self.end(key, Some(Ended::Superseded), event.time_ns, output);
             }
@@ -248,16 +265,19 @@ impl Assembler {
     fn begin(&mut self, event: &Event, key: Key, half: Half, output: &mut impl Output) -> bool {
         let flags = Flags(event.flags);
         let known = event.sender.iss().is_some() || event.receiver.iss().is_some();
-        if flags.syn() && !flags.ack() && !flags.anomalous() {
-            self.ended.remove(&key);
+        let opens = flags.syn() && !flags.ack() && !flags.anomalous();
+        let before = if opens {
+            self.ended.remove(&key).map(|(_, before)| before)
         } else if self.ended.contains_key(&key) {
             self.counts.late += 1;
+            output.forget(&key);
             return false;
-        } else if flags.rst() || flags.anomalous() {
-            self.counts.stray_rst += u64::from(flags.rst() && !flags.anomalous());
-            self.counts.stray += u64::from(flags.anomalous());
-            return false;
-        } else if !flags.syn() && !flags.fin() && !known {
+        } else {
+            None
+        };
+        let lone = flags.rst() || flags.anomalous();
+        let first_seen = Why(event.why).any(Why::FIRST_SEEN);
+        if !lone && !flags.syn() && !flags.fin() && !known && !first_seen {
             self.counts.stray += 1;
             return false;
         }
@@ -269,8 +289,8 @@ impl Assembler {
         }
         let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
         let tracked = Tracked {
-            track: Track::new(event, key, half, started_unix_ns),
-            deadline_ns: None,
+            track: Track::new(event, key, half, started_unix_ns, before),
+            look_ns: None,
             lost_before: self.counts.lost,
         };
         self.tracks.insert(key, tracked);
@@ -288,21 +308,43 @@ impl Assembler {
         } else {
             Ended::TimedOut
         });
-        if track.is_over() || track.finished() {
-            self.ended.insert(*key, now_ns);
-        }
+        // What took its place is counted under the same key.
+        let counted = if ended == Ended::Superseded {
+            None
+        } else {
+            output.forget(key)
+        };
+        let accounts = match (track.settled.as_deref(), counted) {
+            (Some(before), Some(counted)) => Some(before.plus(&counted)),
+            (before, counted) => before.copied().or(counted),
+        };
         let interface = self.settings.interfaces.get(&track.interface);
         let interface =
             interface.map_or_else(|| format!("#{}", track.interface).into(), Clone::clone);
         let gap = self.counts.lost != tracked.lost_before;
-        output.connection(verdict::connection(track, ended, interface, gap));
+        let over = track.is_over() || track.finished() || ended == Ended::Superseded;
+        let numbers = track.numbers();
+        let connection = verdict::connection(track, ended, interface, gap, accounts);
+        if over {
+            let before = Before {
+                told: Previous {
+                    client_isn: connection.client.isn,
+                    server_isn: connection.server.isn,
+                    outcome: connection.open.outcome,
+                    close: connection.close.kind,
+                },
+                numbers,
+            };
+            self.ended.insert(*key, (now_ns, before));
+        }
+        output.connection(connection);
     }
 }
 
 /// Until when a connection waits in the state that it is in; for ever while it is open.
 fn deadline(track: &Track, settings: &Settings) -> Option<u64> {
-    let wait_ns = if track.is_over() {
-        LINGER_NS
+    let wait_ns = if track.is_over() || track.is_stray() {
+        settings.linger_ns
     } else if track.finished() {
         LAST_ACK_NS
     } else if !track.established() && !track.unobserved() {

@@ -5,6 +5,7 @@ use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
+use super::closing::MAX_WINDOW_SCALE;
 use super::state::Input;
 use super::track::Track;
 use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, TcpOptions, WrongAck};
@@ -61,6 +62,12 @@ impl Track {
         if segment.len > 0 && !options.fast_open {
             self.note(Anomaly::DataOnSyn);
         }
+        if options
+            .window_scale
+            .is_some_and(|scale| scale > MAX_WINDOW_SCALE)
+        {
+            self.note(Anomaly::WindowScaleAbove14);
+        }
         let (sends, arrives) = if with_ack {
             (Input::SendsSynAck, None)
         } else {
@@ -98,7 +105,8 @@ impl Track {
             });
         }
         let news = peer.acknowledge_syn(t_ns);
-        self.fast_open |= beyond > 0;
+        let asked = peer.options.is_some_and(|options| options.fast_open);
+        self.fast_open |= beyond > 0 && asked;
         if news {
             self.advance_one(from.peer(), Input::AckOfSynArrives);
         }

@@ -7,6 +7,7 @@ use synfin_ebpf::seq::Seq;
 
 use super::fixtures::{Say as _, client, server};
 use super::*;
+use crate::timeline::FastOpen;
 use crate::timeline::{
     Anomaly, BytesBasis, CloseKind, Confidence, OpenKind, OpenOutcome, Proof, ResetCause, State,
     WrongAck,
@@ -35,6 +36,7 @@ impl Output for Collected {
 fn assembler() -> Assembler {
     Assembler::new(Settings {
         handshake_timeout_ns: 35 * SECOND,
+        linger_ns: 1_000_000_000,
         max_connections: 100,
         interfaces: HashMap::from([(1, "eth0".into())]),
     })
@@ -364,13 +366,25 @@ fn a_server_that_answers_with_a_syn_of_its_own_splits_the_handshake() {
 }
 
 #[test]
-fn data_on_the_syn_that_is_accepted_is_fast_open() {
-    let record = record(&[
-        syn().len(100),
-        server().at(200).seq(Y).ack(X + 101).syn(),
-        client().at(300).seq(X + 101).ack(Y + 1),
-    ]);
+fn data_on_the_syn_is_fast_open_where_the_option_asks_for_it() {
+    let opened = |syn: Event| {
+        record(&[
+            syn,
+            server().at(200).seq(Y).ack(X + 101).syn(),
+            client().at(300).seq(X + 101).ack(Y + 1),
+        ])
+    };
+    let mut asking = syn().len(100);
+    // Fast Open with a cookie of four octets (RFC 7413 §4.1.1).
+    asking.sender.options[..6].copy_from_slice(&[34, 6, 1, 2, 3, 4]);
+    asking.sender.options_len = 8;
+    let record = opened(asking);
     assert_eq!(record.open.kind, OpenKind::FastOpen);
+    assert_eq!(record.open.fast_open, FastOpen::Accepted);
+    assert_eq!(record.open.outcome, OpenOutcome::Established);
+    let record = opened(syn().len(100));
+    assert_eq!(record.open.kind, OpenKind::ThreeWay);
+    assert_eq!(anomalies(&record), [Anomaly::DataOnSyn]);
     assert_eq!(record.open.outcome, OpenOutcome::Established);
 }
 
@@ -561,11 +575,10 @@ fn impossible_flags_change_no_state() {
 
 #[test]
 fn a_lone_rst_is_no_connection() {
-    let (mut assembler, mut collected) = (assembler(), Collected::default());
-    assembler.observe(&server().at(1).seq(Y).rst(), &mut collected);
-    assembler.finish(&mut collected);
-    assert!(collected.connections.is_empty());
-    assert_eq!(assembler.counts().stray_rst, 1);
+    let record = record(&[server().at(1).seq(Y).rst()]);
+    assert_eq!(record.open.outcome, OpenOutcome::Backscatter);
+    assert!(!record.open.outcome.is_connection());
+    assert_eq!(record.close.kind, CloseKind::None);
 }
 
 #[test]

@@ -3,23 +3,29 @@
 //! In: segments with what the event knew beside them. Out: the check of each segment's numbers, kept
 //! with it. Verdicts are derived from the track when it ends (see `verdict`).
 
+use synfin_ebpf::account::Accounts;
 use synfin_ebpf::event::{Direction, Event};
 use synfin_ebpf::flow::{Half, Key};
-use synfin_ebpf::segment::{Flags, Segment};
+use synfin_ebpf::segment::{Address, Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
 use super::opening::roles;
 use super::side::Side;
 use super::state::{self, Input};
 use super::zeek::Words;
-use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, State, Step, WrongAck};
+use crate::timeline::{
+    Anomaly, Check, Confidence, Previous, Proof, ResetProof, Role, State, Step, WrongAck,
+};
 
 /// Steps that a track keeps; segments past them are counted.
 const MAX_STEPS: usize = 64;
 /// Steps that segments may take which prove nothing.
 const MAX_REPEATED_STEPS: usize = 40;
+/// Numbers that a late segment may lie before the end of its connection.
+const LATE_NUMBERS: u32 = 1 << 24;
 /// The same segment at another vantage point within this time is a copy: less than the shortest
-/// retransmission timeout that is in use.
+/// retransmission timeout that is in use. At the same one, its checksum and identification are the
+/// same as well.
 const COPY_WINDOW_NS: u64 = 150_000_000;
 
 /// A connection that is followed.
@@ -47,8 +53,24 @@ pub(super) struct Track {
     pub(super) healed: bool,
     /// A SYN inside the open connection, in case it is answered.
     pub(super) pending_syn: Option<Box<Event>>,
+    /// What the tunnel's ends were, the client's first; zero outside of tunnels.
+    pub(super) tunnel: [Address; 2],
+    /// The connection whose place it took.
+    pub(super) before: Option<Box<Before>>,
+    /// What was counted of it before a SYN that seemed to begin another one.
+    pub(super) settled: Option<Box<Accounts>>,
+    /// Only resets and impossible flags were seen of it.
+    stray: bool,
     /// The same in Zeek's words.
     pub(super) zeek: Words,
+}
+
+/// What is remembered of a connection that another one takes the place of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub(super) told: Previous,
+    /// The number that follows the last one of the key's lower and higher endpoint.
+    pub(super) numbers: [Option<Seq>; 2],
 }
 
 /// A kept segment and where it was seen. Its step's time is absolute.
@@ -57,11 +79,16 @@ pub(super) struct Kept {
     pub(super) step: Step,
     interface: u32,
     direction: Direction,
+    checksum: u16,
+    ident: u16,
 }
 
 /// A RST that its receiver would accept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reset {
+    pub(super) proof: ResetProof,
+    /// The beginning of its payload.
+    pub(super) text: Option<Box<str>>,
     pub(super) by: Role,
     pub(super) seq: Seq,
     pub(super) t_ns: u64,
@@ -69,7 +96,13 @@ pub(super) struct Reset {
 
 impl Track {
     /// Begins with the first event of a connection, which is not taken in yet.
-    pub(super) fn new(event: &Event, key: Key, half: Half, started_unix_ns: i128) -> Self {
+    pub(super) fn new(
+        event: &Event,
+        key: Key,
+        half: Half,
+        started_unix_ns: i128,
+        before: Option<Before>,
+    ) -> Self {
         let flags = Flags(event.flags);
         let (client, confidence) = roles(event, &key, half);
         let opening = flags.syn() || event.sender.iss().is_some() || event.receiver.iss().is_some();
@@ -98,6 +131,14 @@ impl Track {
             anomalies: Vec::new(),
             healed: false,
             pending_syn: None,
+            tunnel: if half == client {
+                [event.outer_source, event.outer_destination].map(Address::v6)
+            } else {
+                [event.outer_destination, event.outer_source].map(Address::v6)
+            },
+            before: before.map(Box::new),
+            settled: None,
+            stray: true,
             zeek: Words::new(event, half),
         }
     }
@@ -147,6 +188,35 @@ impl Track {
         self.reset.is_some() || self.sides.iter().all(acked)
     }
 
+    /// Whether it is no connection: nothing but resets and impossible flags was seen.
+    pub(super) const fn is_stray(&self) -> bool {
+        self.stray
+    }
+
+    /// The number that follows the last one of the key's lower and higher endpoint.
+    pub(super) fn numbers(&self) -> [Option<Seq>; 2] {
+        [Half::Lo, Half::Hi].map(|half| {
+            let role = self.role(half);
+            let fin = self.side(role).fin.map(|fin| fin.end);
+            fin.or(self.side(role.peer()).highest_ack)
+        })
+    }
+
+    /// Whether a segment belongs to the connection before this one, by its numbers: they come before
+    /// this one's first, and not after the last of the one before.
+    fn is_late(&self, segment: &Segment, half: Half) -> bool {
+        let (Some(before), Some(iss)) = (&self.before, self.side(self.role(half)).iss) else {
+            return false;
+        };
+        let [lo, hi] = before.numbers;
+        let last = if half == Half::Lo { lo } else { hi };
+        !segment.flags.syn()
+            && segment.seq.before(iss)
+            && last.is_some_and(|last| {
+                last.covers(segment.end()) && last.since(segment.seq) < LATE_NUMBERS
+            })
+    }
+
     /// Whether a SYN from this role begins another incarnation.
     pub(super) fn is_superseded_by(&self, segment: &Segment, from: Role) -> bool {
         let (own, peer) = (self.side(from), self.side(from.peer()));
@@ -172,27 +242,25 @@ impl Track {
             self.note(Anomaly::Duplicate);
             return None;
         }
+        if self.is_late(&segment, half) {
+            self.note(Anomaly::LateSegment);
+            return None;
+        }
+        self.stray &= segment.flags.rst() || segment.flags.anomalous();
         self.zeek.observe(event, half);
         self.heal(event, from);
         self.side_mut(from).segments += 1;
         self.first_ns = self.first_ns.min(event.time_ns);
         self.last_ns = self.last_ns.max(event.time_ns);
-        if let Some(reset) = self.reset
-            && reset.by == from
-            && !segment.flags.rst()
-            && !segment.flags.syn()
-            && reset.t_ns < event.time_ns
-        {
-            // Its sender goes on: the RST was somebody else's, or was not accepted.
-            self.note(Anomaly::TrafficAfterRst);
-            self.reset = None;
+        if !segment.flags.rst() && !segment.flags.syn() && !segment.flags.anomalous() {
+            self.doubt_reset(&segment, from, event.time_ns);
         }
         let before = [self.sides[0].state, self.sides[1].state];
         let check = if segment.flags.anomalous() {
             self.note(Anomaly::ImpossibleFlags);
             None
         } else if segment.flags.rst() {
-            self.take_rst(&segment, from, event.time_ns)
+            self.take_rst(&segment, event, from)
         } else {
             self.take(&segment, event, from)
         };
@@ -275,8 +343,10 @@ impl Track {
             step.from == from
                 && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
                 && step.ack.is_none_or(|ack| ack == segment.ack)
-                && (kept.interface, kept.direction) != (event.interface, event.direction())
                 && event.time_ns.abs_diff(step.t_ns) < COPY_WINDOW_NS
+                && ((kept.interface, kept.direction) != (event.interface, event.direction())
+                    || (kept.checksum, kept.ident) == (event.checksum, event.ident)
+                        && event.ident != 0)
         })
     }
 
@@ -300,6 +370,8 @@ impl Track {
             step,
             interface: event.interface,
             direction: event.direction(),
+            checksum: event.checksum,
+            ident: event.ident,
         };
         self.kept.insert(place, kept);
         self.kept.get(place)

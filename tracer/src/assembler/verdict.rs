@@ -5,12 +5,19 @@
 
 use std::sync::Arc;
 
+use synfin_ebpf::account;
+use synfin_ebpf::flow::Half;
+use synfin_ebpf::segment::Address;
+
 use super::side::Side;
 use super::track::Track;
 use crate::timeline::{
-    Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen, Open, OpenKind,
-    OpenOutcome, ResetCause, Role, Rtt, Step, ip,
+    Account, Accounts, Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen,
+    Open, OpenKind, OpenOutcome, ResetCause, Role, Rtt, Step, TunnelEnds, address, ip,
 };
+
+/// Sequence numbers before they come round again.
+const ROUND: u64 = 1 << 32;
 
 /// Why a track ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +38,35 @@ pub(super) fn connection(
     ended: Ended,
     interface: Arc<str>,
     observation_gap: bool,
+    accounts: Option<account::Accounts>,
 ) -> Connection {
+    let accounts = accounts.map(|accounts| sorted(&accounts, track.client));
     let asymmetric = asymmetric(&track);
     let outcome = outcome(&track, ended, asymmetric);
-    let close = close(&track, outcome);
+    let mut close = close(&track, outcome);
     let mut anomalies = track.anomalies.clone();
     if unacknowledged_fin(&track) && close.kind == CloseKind::None {
         anomalies.push((Anomaly::FinUnacknowledged, 1));
+    }
+    if let Some(accounts) = &accounts {
+        close.gap_bytes = accounts.unseen().filter(|_| close.kind != CloseKind::None);
+        let copies = accounts.client.told.duplicates + accounts.server.told.duplicates;
+        if copies > 0 {
+            anomalies.push((
+                Anomaly::Duplicate,
+                u32::try_from(copies).unwrap_or(u32::MAX),
+            ));
+        }
     }
     anomalies.sort_unstable();
     Connection {
         started_unix_ns: track.started_unix_ns,
         interface,
         scope: track.key.scope,
-        tunnel: None,
-        previous: None,
-        client: end(&track, Role::Client, outcome),
-        server: end(&track, Role::Server, outcome),
+        tunnel: tunnel(&track),
+        previous: track.before.as_ref().map(|before| before.told),
+        client: end(&track, Role::Client, outcome, accounts.as_ref()),
+        server: end(&track, Role::Server, outcome, accounts.as_ref()),
         open: open(&track, outcome),
         close,
         duration_ns: track.last_ns.saturating_sub(track.first_ns),
@@ -55,7 +74,11 @@ pub(super) fn connection(
         anomalies,
         observation_gap: observation_gap || track.healed,
         asymmetric,
-        accounts: None,
+        accounts: accounts.map(|accounts| Accounts {
+            client: accounts.client.told,
+            server: accounts.server.told,
+            whole: accounts.whole,
+        }),
         zeek: track.zeek.sum_up(track.client),
         completeness: completeness(&track),
         steps: steps(track),
@@ -65,8 +88,14 @@ pub(super) fn connection(
 fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     let waiting = ended == Ended::Unfinished;
-    let reset_by = track.reset.map(|reset| reset.by);
-    if track.established() {
+    let reset_by = track.reset.as_ref().map(|reset| reset.by);
+    if track.is_stray() {
+        if track.reset.is_some() {
+            OpenOutcome::Backscatter
+        } else {
+            OpenOutcome::Probe
+        }
+    } else if track.established() {
         OpenOutcome::Established
     } else if track.unobserved() || asymmetric {
         OpenOutcome::Unobserved
@@ -100,7 +129,7 @@ fn asymmetric(track: &Track) -> bool {
 
 fn open(track: &Track, outcome: OpenOutcome) -> Open {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
-    let refused_after_ns = match track.reset {
+    let refused_after_ns = match &track.reset {
         Some(reset) if outcome == OpenOutcome::Refused => {
             Some(reset.t_ns.saturating_sub(client.last_syn_ns))
         }
@@ -114,12 +143,43 @@ fn open(track: &Track, outcome: OpenOutcome) -> Open {
         syn_retries: client.syns.saturating_sub(1),
         synack_retries: server.syns.saturating_sub(1),
         backoff_ns: track.backoff_ns.clone(),
-        backoff_doubles: None,
-        fast_open: FastOpen::None,
+        backoff_doubles: doubles(&track.backoff_ns),
+        fast_open: fast_open(track),
         refused_after_ns,
         ack_via_data: track.ack_via_data,
         wrong_ack: track.wrong_ack,
     }
+}
+
+/// Whether each wait is about twice the one before; the first retransmission timeouts of a
+/// connection may also be equal (tcp_syn_linear_timeouts of Linux), which is not that.
+fn doubles(waits: &[u64]) -> Option<bool> {
+    let about_twice = |pair: &[u64]| match pair {
+        [first, second] => (first / 2 * 3..=first / 2 * 5).contains(second),
+        _ => false,
+    };
+    (waits.len() > 1).then(|| waits.windows(2).all(about_twice))
+}
+
+fn fast_open(track: &Track) -> FastOpen {
+    let client = track.side(Role::Client);
+    if !client.options.is_some_and(|options| options.fast_open) {
+        FastOpen::None
+    } else if track.fast_open {
+        FastOpen::Accepted
+    } else if client.syn_len == 0 {
+        FastOpen::Requested
+    } else {
+        FastOpen::Ignored
+    }
+}
+
+fn tunnel(track: &Track) -> Option<TunnelEnds> {
+    let [client, server] = track.tunnel;
+    (track.tunnel != [Address::default(); 2]).then(|| TunnelEnds {
+        client: address(client),
+        server: address(server),
+    })
 }
 
 fn open_kind(track: &Track) -> OpenKind {
@@ -153,12 +213,13 @@ fn rtt(track: &Track) -> Rtt {
 }
 
 fn close(track: &Track, outcome: OpenOutcome) -> Close {
+    let text = track.reset.as_ref().and_then(|reset| reset.text.as_deref());
     let mut close = Close {
         kind: CloseKind::None,
         by: None,
         cause: None,
         proof: None,
-        text: None,
+        text: text.map(str::to_owned),
         gap_bytes: None,
         half_close_ns: None,
         last_ack: None,
@@ -197,10 +258,12 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
             close.last_ack = Some(passive.acked_ns.is_some());
         }
         Some((_, None)) | None if track.reset.is_some() => {
-            let by = track.reset.map(|reset| reset.by);
+            let reset = track.reset.as_ref();
+            let by = reset.map(|reset| reset.by);
             close.kind = CloseKind::Reset;
             close.cause = by.map(|by| reset_cause(track, by));
             close.by = by;
+            close.proof = reset.map(|reset| reset.proof);
         }
         Some((active, None)) if active.acked_ns.is_some() => {
             close.kind = CloseKind::Half;
@@ -236,7 +299,63 @@ fn unacknowledged_fin(track: &Track) -> bool {
         .any(|fin| fin.acked_ns.is_none())
 }
 
-fn end(track: &Track, role: Role, outcome: OpenOutcome) -> End {
+/// What was counted, by role.
+struct Counted {
+    client: CountedSide,
+    server: CountedSide,
+    whole: bool,
+}
+
+#[derive(Clone, Copy)]
+struct CountedSide {
+    told: Account,
+    span: u64,
+    unseen: u64,
+}
+
+impl Counted {
+    const fn side(&self, role: Role) -> &CountedSide {
+        match role {
+            Role::Client => &self.client,
+            Role::Server => &self.server,
+        }
+    }
+
+    /// Octets of both sides that were never seen.
+    fn unseen(&self) -> Option<u64> {
+        Some(self.client.unseen + self.server.unseen).filter(|unseen| *unseen > 0)
+    }
+}
+
+fn sorted(accounts: &account::Accounts, client: Half) -> Counted {
+    let side = |half: Half| {
+        let counted = match half {
+            Half::Lo => &accounts.lo,
+            Half::Hi => &accounts.hi,
+        };
+        CountedSide {
+            told: Account {
+                packets: counted.packets,
+                payload_bytes: counted.payload,
+                retransmitted_bytes: counted.retransmitted,
+                retransmissions: counted.retransmissions.into(),
+                duplicates: counted.duplicates.into(),
+                out_of_order: counted.out_of_order.into(),
+                probes: counted.probes.into(),
+                zero_windows: counted.zero_windows.into(),
+            },
+            span: counted.span,
+            unseen: counted.unseen,
+        }
+    };
+    Counted {
+        client: side(client),
+        server: side(client.peer()),
+        whole: accounts.whole != 0,
+    }
+}
+
+fn end(track: &Track, role: Role, outcome: OpenOutcome, counted: Option<&Counted>) -> End {
     let side = track.side(role);
     let half = if role == Role::Client {
         track.client
@@ -249,7 +368,7 @@ fn end(track: &Track, role: Role, outcome: OpenOutcome) -> End {
         address: ip(&endpoint),
         port: endpoint.port,
         isn: side.iss,
-        bytes: bytes(track, role).filter(|_| opened),
+        bytes: bytes(track, role, counted).filter(|_| opened),
         options: side.options,
         state: side.state,
     }
@@ -257,10 +376,10 @@ fn end(track: &Track, role: Role, outcome: OpenOutcome) -> End {
 
 /// Payload that a side sent: the numbers between its SYN and its FIN, its RST, or the highest number
 /// that the peer acknowledged.
-fn bytes(track: &Track, role: Role) -> Option<Bytes> {
+fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> {
     let (side, peer) = (track.side(role), track.side(role.peer()));
     let first = side.iss?.add(1);
-    let (next, basis) = match (side.fin, track.reset) {
+    let (next, basis) = match (side.fin, &track.reset) {
         // The FIN's own number is the one before its end.
         (Some(fin), _) => (fin.end.add(u32::MAX), BytesBasis::Fin),
         (None, Some(reset)) if reset.by == role && reset.seq.covers(first) => {
@@ -271,15 +390,21 @@ fn bytes(track: &Track, role: Role) -> Option<Bytes> {
             (highest, BytesBasis::Acknowledged)
         }
     };
+    let count = u64::from(next.since(first));
+    // What was counted segment by segment tells how often the numbers went round.
+    let rounds = counted.filter(|counted| counted.whole).map(|counted| {
+        let span = counted.side(role).span;
+        (span.saturating_sub(count) + ROUND / 2) / ROUND
+    });
     Some(Bytes {
-        count: next.since(first).into(),
-        modulo: true,
+        count: count + rounds.unwrap_or(0) * ROUND,
+        modulo: rounds.is_none(),
         basis,
     })
 }
 
 fn has_data(track: &Track, role: Role) -> bool {
-    track.side(role).data || bytes(track, role).is_some_and(|bytes| bytes.count > 0)
+    track.side(role).data || bytes(track, role, None).is_some_and(|bytes| bytes.count > 0)
 }
 
 /// Wireshark's bits, from what was seen of both sides.

@@ -112,7 +112,7 @@ pub struct Close {
     pub proof: Option<ResetProof>,
     /// The text that the RST carried (RFC 9293 §3.5.3 allows for it), its beginning.
     pub text: Option<String>,
-    /// Octets between what was seen of the data and a FIN beyond it.
+    /// Octets of both sides that were never seen, though later ones, or their ACK, were.
     pub gap_bytes: Option<u64>,
     /// How long one side stayed open after the other's FIN, in ns.
     pub half_close_ns: Option<u64>,

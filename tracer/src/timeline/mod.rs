@@ -16,7 +16,7 @@ mod zeek;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use synfin_ebpf::segment::{Endpoint, Scope};
+use synfin_ebpf::segment::{Address, Endpoint, Scope};
 use synfin_ebpf::seq::Seq;
 
 pub use account::{Account, Accounts};
@@ -213,5 +213,11 @@ impl Connection {
 /// The address of an endpoint as it is written.
 #[must_use]
 pub fn ip(endpoint: &Endpoint) -> IpAddr {
-    Ipv6Addr::from(endpoint.address.octets()).to_canonical()
+    address(endpoint.address)
+}
+
+/// An address as it is written.
+#[must_use]
+pub fn address(address: Address) -> IpAddr {
+    Ipv6Addr::from(address.octets()).to_canonical()
 }
