@@ -17,7 +17,7 @@ use crate::timeline::{
 };
 
 /// Sequence numbers before they come round again.
-const ROUND: u64 = 1 << 32;
+const ROUND: i64 = 1 << 32;
 
 /// Why a track ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -390,14 +390,21 @@ fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> 
             (highest, BytesBasis::Acknowledged)
         }
     };
-    let count = u64::from(next.since(first));
+    if next.add(1) == first {
+        // A FIN with the number of the SYN has none that could be counted from.
+        return None;
+    }
+    let count = i64::from(next.since(first));
     // What was counted segment by segment tells how often the numbers went round.
     let rounds = counted.filter(|counted| counted.whole).map(|counted| {
-        let span = counted.side(role).span;
-        (span.saturating_sub(count) + ROUND / 2) / ROUND
+        let span = i64::try_from(counted.side(role).span).unwrap_or(i64::MAX);
+        span.saturating_sub(count)
+            .saturating_add(ROUND / 2)
+            .div_euclid(ROUND)
     });
+    let count = count.saturating_add(rounds.unwrap_or(0).saturating_mul(ROUND));
     Some(Bytes {
-        count: count + rounds.unwrap_or(0) * ROUND,
+        count: u64::try_from(count).ok()?,
         modulo: rounds.is_none(),
         basis,
     })
