@@ -34,7 +34,7 @@ pub fn frames(input: &[u8]) {
     let mut input = Input(input);
     let link = LINKS[usize::from(input.u8()) % LINKS.len()];
     let settings = input.u8();
-    let mut tracker = Tracker::new(Filter::default());
+    let tracker = Tracker::new(Filter::default());
     let mut assembler = assembler(MAX_CONNECTIONS);
     let mut records = Records::new();
     let mut time_ns = 0_u64;
@@ -59,7 +59,7 @@ pub fn frames(input: &[u8]) {
         };
         look(&frame, &vantage);
         tracker.take(&frame, &vantage, time_ns);
-        while let Some(event) = tracker.next_event() {
+        if let Some(event) = tracker.event().as_deref().copied() {
             check(&event, &frame);
             assembler.observe(&event, &mut records);
             assert!(assembler.open() <= MAX_CONNECTIONS, "too many connections");

@@ -233,7 +233,7 @@ fn events() -> Seeds {
 
 /// The events of a conversation, the client's segments arriving and the server's leaving.
 fn tracked(talk: &Conversation) -> Vec<Event> {
-    let mut tracker = Tracker::new(Filter::default());
+    let tracker = Tracker::new(Filter::default());
     let mut events = Vec::new();
     let mut time_ns = 0;
     for (sender, frame) in talk.frames() {
@@ -248,7 +248,7 @@ fn tracked(talk: &Conversation) -> Vec<Event> {
             link: Link::Ethernet,
         };
         tracker.take(frame.octets().as_slice(), &vantage, time_ns);
-        events.extend(std::iter::from_fn(|| tracker.next_event()));
+        events.extend(tracker.event().as_deref().copied());
     }
     events
 }

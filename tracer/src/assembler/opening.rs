@@ -68,6 +68,14 @@ impl Track {
         {
             self.note(Anomaly::WindowScaleAbove14);
         }
+        if with_ack && self.was_acknowledged(segment.seq, from) {
+            // Its ACK was seen before it: whatever the times say, they are not those of the legs.
+            self.side_mut(from).acknowledge_syn(t_ns, false);
+            self.reordered = true;
+        }
+        if !with_ack && self.side(from).syn_acked_ns.is_some() {
+            self.reordered = true;
+        }
         let (sends, arrives) = if with_ack {
             (Input::SendsSynAck, None)
         } else {
@@ -88,7 +96,7 @@ impl Track {
         let Some(iss) = peer.iss else {
             // Nobody saw the SYN; its answer names the number.
             peer.iss = Some(segment.ack.add(u32::MAX));
-            peer.acknowledge_syn(t_ns);
+            peer.acknowledge_syn(t_ns, false);
             return None;
         };
         let expected = iss.add(1);
@@ -104,7 +112,7 @@ impl Track {
                 expected: Some(expected),
             });
         }
-        let news = peer.acknowledge_syn(t_ns);
+        let news = peer.acknowledge_syn(t_ns, true);
         let asked = peer.options.is_some_and(|options| options.fast_open);
         self.fast_open |= beyond > 0 && asked;
         if news {
@@ -144,18 +152,34 @@ impl Track {
             }
         }
         let peer = self.side_mut(from.peer());
-        peer.acknowledge_syn(t_ns);
+        // A server's bare ACK is no SYN-ACK, and an ACK of more may be a later one.
+        let as_leg = !bare || from == Role::Client;
+        let as_leg = as_leg
+            && peer
+                .iss
+                .is_some_and(|iss| segment.ack.since(iss.add(1)) <= peer.syn_len);
+        peer.acknowledge_syn(t_ns, as_leg);
         let (healed, opened_ns) = (peer.healed, peer.opened_ns);
         let own = self.side_mut(from);
         if healed && own.iss.is_some() {
             // It would not have acknowledged a SYN-ACK that did not acknowledge it.
-            own.acknowledge_syn(opened_ns.unwrap_or(t_ns));
+            own.acknowledge_syn(opened_ns.unwrap_or(t_ns), true);
         }
         if from == Role::Client {
             self.ack_via_data = segment.len > 0;
         }
         self.advance(from, Input::SendsAckOfSyn, Some(Input::AckOfSynArrives));
         Some(Check::holds(Proof::AcknowledgesSyn))
+    }
+
+    /// Whether the peer has acknowledged a SYN-ACK of this number before it was seen.
+    fn was_acknowledged(&self, seq: Seq, by: Role) -> bool {
+        self.kept.iter().map(|kept| &kept.step).any(|step| {
+            step.from == by.peer()
+                && !step.flags.syn()
+                && !step.flags.rst()
+                && step.ack == Some(seq.add(1))
+        })
     }
 
     /// The number of an earlier SYN-ACK that this acknowledgment fits, where several were sent.

@@ -30,6 +30,9 @@ pub(super) struct Side {
     pub(super) syn_acked_ns: Option<u64>,
     /// How many of its SYNs had been seen then.
     pub(super) syns_when_acked: u32,
+    /// The acknowledgment was of its SYN's number and no more, and a SYN-ACK's where it had to be:
+    /// the time between them is that of a leg.
+    pub(super) syn_acked_as_leg: bool,
     /// Its FIN.
     pub(super) fin: Option<Fin>,
     /// The highest acknowledgment that it sent.
@@ -73,6 +76,7 @@ impl Side {
             options: None,
             syn_acked_ns: None,
             syns_when_acked: 0,
+            syn_acked_as_leg: false,
             fin: None,
             highest_ack: None,
             data: false,
@@ -106,10 +110,11 @@ impl Side {
     }
 
     /// Notes that its SYN was acknowledged; tells whether that is news.
-    pub(super) fn acknowledge_syn(&mut self, t_ns: u64) -> bool {
+    pub(super) fn acknowledge_syn(&mut self, t_ns: u64, as_leg: bool) -> bool {
         let news = self.syn_acked_ns.is_none();
         if news {
             self.syn_acked_ns = Some(t_ns);
+            self.syn_acked_as_leg = as_leg;
             self.syns_when_acked = self.syns;
         }
         news

@@ -53,6 +53,8 @@ pub(super) struct Track {
     pub(super) healed: bool,
     /// A SYN inside the open connection, in case it is answered.
     pub(super) pending_syn: Option<Box<Event>>,
+    /// Segments of the opening were seen in another order than they were sent.
+    pub(super) reordered: bool,
     /// What the tunnel's ends were, the client's first; zero outside of tunnels.
     pub(super) tunnel: [Address; 2],
     /// The connection whose place it took.
@@ -138,6 +140,7 @@ impl Track {
             },
             before: before.map(Box::new),
             settled: None,
+            reordered: false,
             stray: true,
             zeek: Words::new(event, half),
         }

@@ -74,13 +74,13 @@ pub(super) fn connection(
         anomalies,
         observation_gap: observation_gap || track.healed,
         asymmetric,
-        accounts: accounts.map(|accounts| Accounts {
+        accounts: accounts.as_ref().map(|accounts| Accounts {
             client: accounts.client.told,
             server: accounts.server.told,
             whole: accounts.whole,
         }),
         zeek: track.zeek.sum_up(track.client),
-        completeness: completeness(&track),
+        completeness: completeness(&track, accounts.as_ref()),
         steps: steps(track),
     }
 }
@@ -203,12 +203,15 @@ fn rtt(track: &Track) -> Rtt {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     let between = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
     // Which of several SYNs was answered is not known (Karn's rule, RFC 6298 §3).
-    let once = |side: &Side| side.syns_when_acked == 1;
-    let syn_acked_ns = client.syn_acked_ns.filter(|_| once(client));
+    let leg = |side: &Side| side.syn_acked_as_leg && side.syns_when_acked == 1;
+    if track.reordered {
+        return Rtt::default();
+    }
     Rtt {
-        syn_to_synack: between(client.opened_ns, syn_acked_ns),
-        synack_to_ack: between(server.opened_ns, server.syn_acked_ns).filter(|_| once(server)),
-        total: between(client.opened_ns, server.syn_acked_ns).filter(|_| track.established()),
+        syn_to_synack: between(client.opened_ns, client.syn_acked_ns).filter(|_| leg(client)),
+        synack_to_ack: between(server.opened_ns, server.syn_acked_ns).filter(|_| leg(server)),
+        total: between(client.opened_ns, server.syn_acked_ns)
+            .filter(|_| track.established() && server.syn_acked_as_leg),
     }
 }
 
@@ -415,21 +418,28 @@ fn has_data(track: &Track, role: Role) -> bool {
 }
 
 /// Wireshark's bits, from what was seen of both sides.
-fn completeness(track: &Track) -> u8 {
+fn completeness(track: &Track, counted: Option<&Counted>) -> u8 {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     let either = |test: fn(&Side) -> bool| test(client) || test(server);
     let synchronised = track.established() || track.unobserved();
-    let data = synchronised
-        && [Role::Client, Role::Server]
+    let roles = [Role::Client, Role::Server];
+    let data = match counted {
+        Some(counted) => roles
             .iter()
-            .any(|r| has_data(track, *r));
+            .any(|role| counted.side(*role).told.payload_bytes > 0),
+        // Without every segment, the numbers tell of data that was not reported.
+        None => {
+            either(|side| side.data || side.syn_len > 0)
+                || synchronised && roles.iter().any(|role| has_data(track, *role))
+        }
+    };
     let pure_ack = (track.kept.iter())
         .any(|kept| kept.step.ack.is_some() && !kept.step.flags.syn() && kept.step.len == 0);
     let rst = track.kept.iter().any(|kept| kept.step.flags.rst());
     u8::from(either(|side| side.sent_syn))
         | u8::from(either(|side| side.sent_syn_ack)) << 1
         | u8::from(pure_ack) << 2
-        | u8::from(data || either(|side| side.data)) << 3
+        | u8::from(data) << 3
         | u8::from(either(|side| side.fin.is_some())) << 4
         | u8::from(rst) << 5
 }
