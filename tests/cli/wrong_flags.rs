@@ -108,6 +108,7 @@ fn help_names_every_flag() -> Result<()> {
         "--follow",
         "--only",
         "--slow",
+        "--summary",
         "--port",
         "--host",
         "--handshake-timeout",

@@ -12,7 +12,9 @@ use terminal_size::{Width, terminal_size};
 use crate::assembler::{Live, Output};
 use crate::cli::{Format, Printing};
 use crate::selection::Selection;
-use crate::sink::{Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary, Zeek};
+use crate::sink::{
+    Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Servers, Sink, Style, Summary, Zeek,
+};
 use crate::timeline::{Connection, Step, ip};
 use crate::writer::Writer;
 
@@ -40,11 +42,11 @@ impl Printer {
         unix_ns: i128,
     ) -> Self {
         let follow = printing.follow;
+        let style = style();
         let mut sink: Box<dyn Sink> = match printing.format {
-            Format::Ladder => Box::new(Ladder {
-                style: style(),
-                follow,
-            }),
+            Format::Json if printing.summary => Box::new(Servers::json()),
+            _ if printing.summary => Box::new(Servers::table(style)),
+            Format::Ladder => Box::new(Ladder { style, follow }),
             Format::Json => Box::new(Json { follow }),
             Format::Zeek => Box::new(Zeek),
             Format::Csv => Box::new(Csv),

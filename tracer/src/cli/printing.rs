@@ -20,7 +20,7 @@ pub struct Printing {
     /// Print each step as it happens, too
     #[arg(
         long,
-        conflicts_with_all = ["only", "slow"],
+        conflicts_with_all = ["only", "slow", "summary"],
         help_heading = "Output"
     )]
     pub follow: bool,
@@ -44,6 +44,11 @@ pub struct Printing {
         help_heading = "Output"
     )]
     pub slow: Option<Duration>,
+
+    /// Print no connections, but a table of the servers at the end; with --format json an object for
+    /// each
+    #[arg(long, help_heading = "Output")]
+    pub summary: bool,
 }
 
 /// How records are written.
@@ -68,6 +73,9 @@ impl Printing {
         match self.format {
             Format::Zeek | Format::Csv if self.follow => {
                 Err("--follow needs --format ladder or json: a table has no room for steps".into())
+            }
+            Format::Zeek | Format::Csv if self.summary => {
+                Err("--summary needs --format ladder or json".into())
             }
             _ => Ok(()),
         }
@@ -109,6 +117,7 @@ mod tests {
     #[test]
     fn everything_is_printed_where_nothing_is_asked_for() {
         assert!(selection(&[]).is_everything());
+        assert!(selection(&["--summary"]).is_everything());
     }
 
     #[test]
@@ -130,21 +139,23 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_no_room_for_steps() {
+    fn a_table_has_no_room_for_steps_and_servers() {
         for (format, fits) in [
             ("ladder", true),
             ("json", true),
             ("zeek", false),
             ("csv", false),
         ] {
-            let printing = printing(&["--follow", "--format", format]).unwrap();
-            assert_eq!(printing.check().is_ok(), fits, "{format}");
+            for flag in ["--follow", "--summary"] {
+                let printing = printing(&[flag, "--format", format]).unwrap();
+                assert_eq!(printing.check().is_ok(), fits, "{flag} {format}");
+            }
         }
     }
 
     #[test]
     fn what_follows_cannot_wait_for_the_end() {
-        for wish in ["--only=failed", "--slow=1s"] {
+        for wish in ["--only=failed", "--slow=1s", "--summary"] {
             assert!(printing(&["--follow", wish]).is_err(), "{wish}");
         }
     }

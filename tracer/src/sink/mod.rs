@@ -14,6 +14,7 @@ mod ladder;
 mod notes;
 mod numbers;
 mod paint;
+mod servers;
 mod services;
 mod summary;
 mod units;
@@ -37,6 +38,7 @@ pub use csv::Csv;
 pub use json::Json;
 pub use ladder::Ladder;
 pub use paint::Style;
+pub use servers::Servers;
 pub use summary::{Counters, Summary};
 pub use zeek::Zeek;
 

@@ -2,7 +2,7 @@
 
 use super::fixtures::{self, Case};
 use super::paint::columns;
-use super::{Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Sink, Style, Summary, Zeek};
+use super::{Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Servers, Sink, Style, Summary, Zeek};
 use crate::timeline::{Connection, OpenOutcome};
 
 /// A snapshot of its own for each case, under the case's name.
@@ -161,6 +161,19 @@ fn tables_are_what_others_read() {
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("zeek", whole(&mut Zeek, &cases));
         insta::assert_snapshot!("csv", whole(&mut Csv, &cases));
+    });
+}
+
+#[test]
+fn servers_are_told_in_a_table_or_an_object_each() {
+    let ipv6 = fixtures::ipv6();
+    let mut cases = fixtures::all();
+    cases.extend(std::iter::repeat_n(("ipv6", ipv6), 12_000));
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        let style = Style::default();
+        insta::assert_snapshot!("servers", whole(&mut Servers::table(style), &cases));
+        insta::assert_snapshot!("servers_few", whole(&mut Servers::table(style), &cases[..1]));
+        insta::assert_snapshot!("servers_json", whole(&mut Servers::json(), &cases[..6]));
     });
 }
 

@@ -14,7 +14,7 @@ use crate::timeline::{
     Account, BytesBasis, Check, Close, CommunityId, Connection, End, Negotiable, Negotiated, Open,
     Previous, ResetCause, ResetProof, Role, State, Step, TcpOptions, TunnelEnds,
 };
-use writer::Writer;
+pub(in crate::sink) use writer::Writer;
 
 /// Renders for programs.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,10 +6,10 @@ use crate::sink::paint::{acts, put};
 use crate::sink::units::Wall;
 
 /// Appends to a buffer.
-pub(super) struct Writer<'a>(pub(super) &'a mut Vec<u8>);
+pub(in crate::sink) struct Writer<'a>(pub(in crate::sink) &'a mut Vec<u8>);
 
 impl Writer<'_> {
-    pub(super) fn address(&mut self, address: IpAddr) {
+    pub(in crate::sink) fn address(&mut self, address: IpAddr) {
         match address {
             IpAddr::V4(address) => {
                 for (index, octet) in address.octets().into_iter().enumerate() {
@@ -23,14 +23,14 @@ impl Writer<'_> {
         }
     }
 
-    pub(super) fn quoted_address(&mut self, address: IpAddr) {
+    pub(in crate::sink) fn quoted_address(&mut self, address: IpAddr) {
         self.raw("\"");
         self.address(address);
         self.raw("\"");
     }
 
     /// A time, or `null` for one that the calendar does not have: a capture may hold anything.
-    pub(super) fn instant(&mut self, unix_ns: i128) {
+    pub(in crate::sink) fn instant(&mut self, unix_ns: i128) {
         let start = self.0.len();
         self.raw("\"");
         if Wall(unix_ns).rfc_3339(self.0) {
@@ -42,7 +42,7 @@ impl Writer<'_> {
     }
 
     /// A string from outside.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(in crate::sink) fn text(&mut self, text: &str) {
         self.raw("\"");
         let mut rest = text;
         let special = |c: char| matches!(c, '"' | '\\') || acts(c);
@@ -63,28 +63,28 @@ impl Writer<'_> {
     }
 
     /// A string of ours, which needs no escapes.
-    pub(super) fn name(&mut self, name: &'static str) {
+    pub(in crate::sink) fn name(&mut self, name: &'static str) {
         self.raw("\"");
         self.raw(name);
         self.raw("\"");
     }
 
-    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+    pub(in crate::sink) fn number(&mut self, number: impl itoa::Integer) {
         self.raw(itoa::Buffer::new().format(number));
     }
 
-    pub(super) fn truth(&mut self, truth: bool) {
+    pub(in crate::sink) fn truth(&mut self, truth: bool) {
         self.raw(if truth { "true" } else { "false" });
     }
 
-    pub(super) fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+    pub(in crate::sink) fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         match value {
             Some(value) => write(self, value),
             None => self.raw("null"),
         }
     }
 
-    pub(super) fn array<T>(
+    pub(in crate::sink) fn array<T>(
         &mut self,
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Self, T),
@@ -97,13 +97,13 @@ impl Writer<'_> {
         self.raw("]");
     }
 
-    pub(super) fn comma(&mut self, index: usize) {
+    pub(in crate::sink) fn comma(&mut self, index: usize) {
         if index > 0 {
             self.raw(",");
         }
     }
 
-    pub(super) fn raw(&mut self, text: &str) {
+    pub(in crate::sink) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 }
