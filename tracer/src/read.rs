@@ -2,20 +2,28 @@
 //!
 //! This is a place where the parts meet; each of them knows nothing of the others.
 
-use std::collections::HashMap;
-use std::io;
+mod progress;
+mod window;
 
-use anyhow::{Context as _, anyhow};
+use std::collections::HashMap;
+use std::io::{self, IsTerminal as _};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, anyhow, bail};
 use synfin_ebpf::flow::Key;
 
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
 use crate::cli::Read;
 use crate::outlet::Outlet;
 use crate::printer::Printer;
-use crate::say::say;
 use crate::source::{Captures, Clock, News, Next, Packet, Tracker};
 use crate::totals::Totals;
 use crate::writer::{self, Broken, Writer};
+use progress::Progress;
+use window::Window;
+pub use window::{BadWhen, When};
 
 /// How long a record waits after its end for segments that still belong to it, in ns of the
 /// capture's time: nobody waits for it.
@@ -23,50 +31,70 @@ const LINGER_NS: u64 = 10_000_000_000;
 
 /// Rendered octets that are handed over at once.
 const CHUNK: usize = 64 << 10;
+/// A capture whose packets are not older than this is being made just now.
+const LIVE_NS: u64 = 5_000_000_000;
+/// How far the time of such a capture lags behind the wall clock while nothing comes.
+const LAG_NS: u64 = 2_000_000_000;
+/// The status of a program that was interrupted twice, as shells have it.
+const INTERRUPTED: i32 = 130;
 
-/// Reads the captures to their end, or until nobody reads the output any more.
+/// Reads the captures to their end, to a signal, or until nobody reads the output any more.
 ///
 /// # Errors
-/// Where a file is no capture, or the output cannot be written.
+/// Where a file is no capture, nothing could be read, or the output cannot be written.
 pub fn run(options: &Read) -> anyhow::Result<()> {
+    let stop = stop()?;
     let mut captures = Captures::open(&options.files)?;
     let mut reader = Reader::new(options)?;
     let result = loop {
-        match captures.read_on() {
-            Ok(Next::Packet(packet)) => {
+        // A file that is no capture is found out before the first packet: nothing is to be summed up.
+        match captures.read_on()? {
+            Next::Packet(packet) => {
                 reader.take(&packet);
                 continue;
             }
-            Ok(Next::Pause) => {}
-            Ok(Next::End) => break Ok(()),
-            // This is before the first packet: there is nothing to sum up.
-            Err(error) => return Err(error.into()),
+            Next::End => break Ok(()),
+            Next::Pause => {}
         }
-        while let Some(news) = captures.news() {
-            reader.hear(news);
-        }
-        match reader.pause() {
-            Ok(true) => {}
-            Ok(false) => break Ok(()),
+        match reader.pause(&mut captures) {
+            Ok(true) if !stop.load(Ordering::Relaxed) => {}
+            Ok(_) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    while let Some(news) = captures.news() {
-        reader.hear(news);
-    }
-    reader.finish(&captures);
-    result
+    reader.finish(&mut captures).and(result)
+}
+
+/// Becomes true where a signal asks for the end. A second one ends the process at once.
+fn stop() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            process::exit(INTERRUPTED);
+        }
+    })
+    .context("listen for signals")?;
+    Ok(stop)
 }
 
 /// The way of a packet to the output.
 struct Reader {
+    window: Window,
     tracker: Tracker,
     assembler: Assembler,
     printer: Printer,
     writer: Writer,
     broken: Broken,
+    progress: Progress,
     /// When the assembler next has something to do of itself.
     deadline_ns: u64,
+    /// The time of the packet that was looked at last.
+    last_ns: u64,
+    /// The capture is being made just now.
+    live: bool,
+    /// Packets that were not looked at because of their time.
+    left_out: u64,
 }
 
 impl Reader {
@@ -74,6 +102,7 @@ impl Reader {
         let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
         let (writer, broken) = Writer::start_patient(io::stdout()).context("start the writer")?;
         Ok(Self {
+            window: Window::new(options.since, options.until),
             tracker: Tracker::new(filter).with_accounts(),
             assembler: Assembler::new(Settings {
                 handshake_timeout_ns: options.limits.handshake_timeout_ns(),
@@ -93,11 +122,20 @@ impl Reader {
             ),
             writer,
             broken,
+            progress: Progress::new(),
             deadline_ns: u64::MAX,
+            last_ns: 0,
+            live: false,
+            left_out: 0,
         })
     }
 
     fn take(&mut self, packet: &Packet<'_>) {
+        self.last_ns = packet.time_ns;
+        if !self.window.has(packet.time_ns) {
+            self.left_out += 1;
+            return;
+        }
         if packet.time_ns >= self.deadline_ns {
             self.advance(packet.time_ns);
         }
@@ -115,7 +153,7 @@ impl Reader {
             self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
         }
         if self.printer.waiting() >= CHUNK {
-            self.printer.hand_over(&mut self.writer);
+            self.hand_over();
         }
     }
 
@@ -129,19 +167,23 @@ impl Reader {
         self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
     }
 
-    fn hear(&mut self, news: News) {
-        match news {
-            News::Interface { index, name } => {
-                self.printer.name_interface(index, name.clone());
-                self.assembler.name_interface(index, name);
+    /// Does what is not about packets; tells whether there is somebody to go on for.
+    fn pause(&mut self, captures: &mut Captures) -> anyhow::Result<bool> {
+        self.hear(captures);
+        let wall_ns = u64::try_from(Clock::read().unix_ns()).unwrap_or(0);
+        if !captures.waits() {
+            self.live = self.last_ns.abs_diff(wall_ns) < LIVE_NS;
+        } else if self.live {
+            // Connections end by silence, too: nothing else tells that time goes on.
+            let now_ns = wall_ns.saturating_sub(LAG_NS);
+            if now_ns >= self.deadline_ns {
+                self.advance(now_ns);
             }
-            News::Warning(words) => say(words),
         }
-    }
-
-    /// Hands over what was rendered; tells whether there is somebody to go on for.
-    fn pause(&mut self) -> anyhow::Result<bool> {
-        self.printer.hand_over(&mut self.writer);
+        self.hand_over();
+        if let Some(progress) = captures.progress() {
+            self.progress.tell(progress);
+        }
         match self.broken.try_recv() {
             Ok(error) if writer::is_closed_pipe(&error) => Ok(false),
             Ok(error) => Err(error).context("write to standard output"),
@@ -149,21 +191,62 @@ impl Reader {
         }
     }
 
+    fn hear(&mut self, captures: &mut Captures) {
+        while let Some(news) = captures.news() {
+            match news {
+                News::Interface { index, name } => {
+                    self.printer.name_interface(index, name.clone());
+                    self.assembler.name_interface(index, name);
+                }
+                News::Warning(words) => self.progress.say(&words),
+            }
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if self.printer.waiting() > 0 && io::stdout().is_terminal() {
+            // What is printed tells enough of how far we are, and would run into the bar.
+            self.progress.clear();
+        }
+        self.printer.hand_over(&mut self.writer);
+    }
+
     /// Prints what is still open, and sums up.
-    fn finish(mut self, captures: &Captures) {
+    fn finish(mut self, captures: &mut Captures) -> anyhow::Result<()> {
+        self.hear(captures);
         self.assembler.finish(&mut Outlet {
             printer: &mut self.printer,
             forget: |key: &Key| self.tracker.forget(key),
         });
         self.printer.end(Clock::read().unix_ns());
-        self.printer.hand_over(&mut self.writer);
+        self.hand_over();
+        self.progress.clear();
         let dropped = self.writer.dropped();
         self.writer.finish();
-        let counts = self.assembler.counts();
-        let mut told = Totals::from(self.tracker.counters()).told(counts, 0, dropped);
-        let (packets, octets) = captures.counts();
-        told.events.insert(0, ("packets", packets));
-        told.events.insert(1, ("octets", octets));
+        let counts = captures.counts();
+        let mut told =
+            Totals::from(self.tracker.counters()).told(self.assembler.counts(), 0, dropped);
+        let read = [
+            ("packets", counts.packets),
+            ("octets", counts.octets),
+            ("packets outside the time", self.left_out),
+        ];
+        let read = read
+            .into_iter()
+            .filter(|(name, n)| *n > 0 || *name == "packets");
+        told.events.splice(0..0, read);
+        let unread = counts.unread.iter().map(|(name, n)| (*name, *n));
+        told.rejects.extend(unread);
         self.printer.sum_up(&told.counters());
+        if counts.packets == 0 && !counts.unread.is_empty() {
+            bail!("none of the packets could be read");
+        }
+        // A full disk shows at the very end.
+        match self.broken.try_recv() {
+            Ok(error) if !writer::is_closed_pipe(&error) => {
+                Err(error).context("write to standard output")
+            }
+            _ => Ok(()),
+        }
     }
 }

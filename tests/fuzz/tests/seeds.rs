@@ -60,7 +60,7 @@ fn the_seeds_of_captures_are_captures() {
         let mut captures = Captures::of(name, io::Cursor::new(seed[1..].to_vec()));
         let outcome = loop {
             match captures.read_on() {
-                Ok(Next::End) => break Ok(captures.counts().0),
+                Ok(Next::End) => break Ok(captures.counts().packets),
                 Ok(_) => {}
                 Err(error) => break Err(error),
             }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Ends, Limits, Printing};
+use crate::read::When;
 
 /// Options of `synfin read`.
 #[derive(Args, Debug)]
@@ -16,6 +17,14 @@ pub struct Read {
     /// Which connections to look at.
     #[command(flatten)]
     pub ends: Ends,
+
+    /// Only packets from this time on: RFC 3339, or +30s after the start of the capture
+    #[arg(long, value_name = "TIME", help_heading = "What to read")]
+    pub since: Option<When>,
+
+    /// Only packets up to this time
+    #[arg(long, value_name = "TIME", help_heading = "What to read")]
+    pub until: Option<When>,
 
     /// What is printed, and how.
     #[command(flatten)]

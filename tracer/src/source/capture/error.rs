@@ -15,6 +15,9 @@ pub enum CaptureError {
         /// Why.
         source: io::Error,
     },
+    /// It can be read only once.
+    #[error("the standard input was given twice")]
+    Twice,
     /// It is a directory.
     #[error("{name} is a directory")]
     Directory {

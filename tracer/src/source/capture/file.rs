@@ -1,13 +1,12 @@
 //! One capture: what its octets begin with tells how the rest is read.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use pcap_parser::parse_pcap_header;
+use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::Vantage;
 use synfin_ebpf::octets::Captured;
 use synfin_ebpf::segment::Scope;
@@ -15,31 +14,32 @@ use synfin_ebpf::wire::Link;
 
 use super::error::CaptureError;
 use super::input::Input;
-use super::link::link;
+use super::link::{self, link};
+use super::looks::looks;
 use super::pcap::{self, Pcap};
 use super::pcapng::{Pcapng, SECTION};
 use super::record::{Described, Head, Record};
-use super::{News, Packet, USUAL_DIRECTION};
+use super::source::Source;
+use super::{Counts, Desk, News, Packet};
 
-/// Interfaces that one file may have, over all of its sections.
-const MAX_INTERFACES: usize = 1 << 16;
+/// Which way a packet went, where the capture does not tell.
+const USUAL_DIRECTION: Direction = Direction::Ingress;
+/// Octets that every mark of a file fits into.
+const LONGEST_MARK: usize = 12;
 
 /// A capture that is being read.
 pub(super) struct File {
     name: String,
-    /// Index of its first interface.
-    first_index: u32,
     input: Input,
     format: Format,
+    /// The interfaces of the section that is read.
     interfaces: Vec<Interface>,
-    /// Place of the section's first interface among them.
-    section: usize,
     /// The packet that comes next.
     head: Option<Head>,
-    /// Octets that have to be there before anything can be made of them.
-    needed: usize,
     packets: u64,
     octets: u64,
+    /// Packets that were left out, by their link type.
+    unread: BTreeMap<u32, u64>,
 }
 
 /// What a look at a file comes to.
@@ -63,86 +63,79 @@ enum Format {
 
 struct Interface {
     index: u32,
+    link_type: u32,
     link: Option<Link>,
 }
 
 impl File {
-    pub(super) fn open(path: &Path, place: usize) -> Result<Self, CaptureError> {
+    pub(super) fn open(path: &Path) -> Result<Self, CaptureError> {
         let name = if path == OsStr::new("-") {
             "standard input".to_owned()
         } else {
             path.display().to_string()
         };
-        let source: Box<dyn Read + Send> = if path == OsStr::new("-") {
-            Box::new(io::stdin())
-        } else {
-            let open = |source| CaptureError::Open {
-                name: name.clone(),
-                source,
-            };
-            let file = fs::File::open(path).map_err(open)?;
-            if file.metadata().map_err(open)?.is_dir() {
-                return Err(CaptureError::Directory { name });
-            }
-            Box::new(file)
-        };
-        Ok(Self::of(name, source, place))
+        let source = Source::open(path, &name)?;
+        Ok(Self::of(name, source))
     }
 
     /// Reads from a source that is open already.
-    pub(super) fn of(name: String, source: Box<dyn Read + Send>, place: usize) -> Self {
+    pub(super) const fn of(name: String, source: Source) -> Self {
         Self {
-            first_index: u32::try_from(place).map_or(u32::MAX, |place| (place << 16) + 1),
             name,
             input: Input::new(source),
             format: Format::Unknown,
             interfaces: Vec::new(),
-            section: 0,
             head: None,
-            needed: 1,
             packets: 0,
             octets: 0,
+            unread: BTreeMap::new(),
         }
     }
 
     /// Looks for the packet that comes next.
     #[inline(always)]
-    pub(super) fn step(&mut self, news: &mut VecDeque<News>) -> Result<Step, CaptureError> {
-        if let Some(head) = &self.head {
-            return Ok(Step::Packet(head.time_ns));
-        }
+    pub(super) fn step(&mut self, desk: &mut Desk) -> Result<Step, CaptureError> {
         let record = match &mut self.format {
             Format::Pcap(pcap) => pcap.record(self.input.octets()),
             Format::Pcapng(pcapng) => pcapng.record(self.input.octets()),
-            Format::Unknown => return self.begin(news),
+            Format::Unknown => return self.begin(desk),
             Format::Ended => return Ok(Step::End),
         };
-        if let Record::Packet(head) = record {
+        if let Record::Packet(head) = record
+            && let Some(interface) = self.interfaces.get(head.interface)
+            && interface.link.is_some()
+        {
             self.head = Some(head);
             self.packets += 1;
             self.octets += head.len as u64;
             return Ok(Step::Packet(head.time_ns));
         }
-        self.other(record, news)
+        Ok(self.other(record, desk))
     }
 
     /// The packet that comes next.
     #[inline(always)]
     pub(super) fn packet(&self) -> Option<Packet<'_>> {
         let head = self.head.as_ref()?;
-        let interface = self.interfaces.get(self.section + head.interface)?;
+        let interface = self.interfaces.get(head.interface)?;
+        let link = interface.link?;
         let octets = self.input.octets();
+        let octets = octets.get(head.offset..head.offset + head.len)?;
+        let direction = match head.direction {
+            Some(direction) => direction,
+            None => link::direction(link, octets).unwrap_or(USUAL_DIRECTION),
+        };
         Some(Packet {
             frame: Captured {
-                octets: octets.get(head.offset..head.offset + head.len)?,
+                octets,
                 wire_len: head.wire_len,
             },
             time_ns: head.time_ns,
             vantage: Vantage {
                 interface: interface.index,
-                direction: head.direction.unwrap_or(USUAL_DIRECTION),
+                direction,
                 scope: Scope::default(),
-                link: interface.link.unwrap_or_default(),
+                link,
             },
         })
     }
@@ -155,88 +148,84 @@ impl File {
         }
     }
 
-    /// Packets, and their octets as captured.
-    pub(super) const fn counts(&self) -> (u64, u64) {
-        (self.packets, self.octets)
+    /// Adds what was counted.
+    pub(super) fn count(&self, counts: &mut Counts) {
+        counts.packets += self.packets;
+        counts.octets += self.octets;
+        for (&link_type, unread) in self.unread.iter().filter(|(_, unread)| **unread > 0) {
+            *counts.unread.entry(link::name(link_type)).or_default() += unread;
+        }
     }
 
-    fn other(&mut self, record: Record, news: &mut VecDeque<News>) -> Result<Step, CaptureError> {
+    /// Octets of the file that were read, and all of them where that is known.
+    pub(super) fn progress(&self) -> (u64, Option<u64>) {
+        self.input.progress()
+    }
+
+    /// Whether nothing came when it was last read, and more may come.
+    pub(super) const fn waits(&self) -> bool {
+        self.input.waits()
+    }
+
+    #[cold]
+    fn other(&mut self, record: Record, desk: &mut Desk) -> Step {
         match record {
-            Record::Packet(_) => {}
-            Record::Needs(needed) => return Ok(self.fill(needed, news)),
+            Record::Packet(head) => self.leave_out(&head),
+            Record::Needs(needed) => self.fill(needed, desk),
             Record::Other(len) => self.input.skip(len),
             Record::Section(len) => {
-                self.section = self.interfaces.len();
+                self.interfaces.clear();
                 self.input.skip(len);
             }
             Record::Interface(len, described) => {
                 self.input.consume(len);
-                self.describe(&described, news);
+                self.describe(&described, desk);
             }
-            Record::Bad(what) => self.end_early(what, news),
+            Record::Bad(what) => self.end_early(what, desk),
         }
-        Ok(Step::Pause)
+        Step::Pause
     }
 
-    /// Reads on; what is there ends in the middle of a record.
-    #[cold]
-    fn fill(&mut self, needed: usize, news: &mut VecDeque<News>) -> Step {
-        let at_end = |file: &mut Self, news: &mut VecDeque<News>| {
-            if !file.input.octets().is_empty() || file.input.skips() {
-                file.end_early("it ends in the middle of a record", news);
-            }
-            file.format = Format::Ended;
-            Step::Pause
-        };
-        if self.input.ended() {
-            return at_end(self, news);
+    /// Leaves a packet out whose link type is not known.
+    fn leave_out(&mut self, head: &Head) {
+        if let Some(interface) = self.interfaces.get(head.interface) {
+            *self.unread.entry(interface.link_type).or_default() += 1;
         }
-        match self.input.fill(needed) {
-            Ok(()) => Step::Pause,
-            Err(error) => {
-                self.end_early(&format!("it cannot be read on: {error}"), news);
-                Step::Pause
+        self.input.consume(head.record_len);
+    }
+
+    /// Reads on, where what is there ends in the middle of a record.
+    fn fill(&mut self, needed: usize, desk: &mut Desk) {
+        if !self.input.ended() {
+            if let Err(error) = self.input.fill(needed) {
+                self.end_early(&format!("it cannot be read on, {error}"), desk);
             }
+            return;
+        }
+        if self.input.octets().is_empty() && !self.input.skips() {
+            self.close();
+        } else {
+            self.end_early("it ends in the middle of a record", desk);
         }
     }
 
-    fn end_early(&mut self, why: &str, news: &mut VecDeque<News>) {
-        self.format = Format::Ended;
+    fn end_early(&mut self, why: &str, desk: &mut Desk) {
         let (name, offset) = (&self.name, self.input.offset());
-        news.push_back(News::Warning(format!(
+        desk.news.push_back(News::Warning(format!(
             "{name}: {why}, at octet {offset}; what comes before it was read"
         )));
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.format = Format::Ended;
+        self.input.close();
     }
 
     /// Finds out what the file is.
     #[cold]
-    fn begin(&mut self, news: &mut VecDeque<News>) -> Result<Step, CaptureError> {
+    fn begin(&mut self, desk: &mut Desk) -> Result<Step, CaptureError> {
         let octets = self.input.octets();
-        if octets.len() < self.needed {
-            if !self.input.ended() {
-                let filled = self.input.fill(self.needed);
-                return match filled {
-                    Ok(()) => Ok(Step::Pause),
-                    Err(source) => Err(CaptureError::Read {
-                        name: self.name.clone(),
-                        source,
-                    }),
-                };
-            }
-            let name = self.name.clone();
-            return Err(if octets.is_empty() {
-                CaptureError::Empty { name }
-            } else {
-                CaptureError::NoCapture {
-                    name,
-                    looks: "it ends inside its header",
-                }
-            });
-        }
-        if octets.len() < 4 {
-            self.needed = 4;
-            return Ok(Step::Pause);
-        }
         if octets.starts_with(&SECTION.to_be_bytes()) {
             self.format = Format::Pcapng(Pcapng::new());
             return Ok(Step::Pause);
@@ -250,31 +239,70 @@ impl File {
                     link_type: header.network.0.cast_unsigned() & 0x03ff_ffff,
                     name: None,
                 };
-                self.describe(&described, news);
+                self.describe(&described, desk);
                 Ok(Step::Pause)
             }
-            Err(error) if error.is_incomplete() => {
-                self.needed = pcap::HEADER_LEN;
+            Err(error) if !self.input.ended() => {
+                if !error.is_incomplete() && octets.len() >= LONGEST_MARK {
+                    return Err(self.no_capture());
+                }
+                let filled = self.input.fill(pcap::HEADER_LEN);
+                filled.map_err(|source| CaptureError::Read {
+                    name: self.name.clone(),
+                    source,
+                })?;
                 Ok(Step::Pause)
             }
-            Err(_) => Err(CaptureError::NoCapture {
-                name: self.name.clone(),
-                looks: "it begins with none of the marks of pcap and pcapng",
-            }),
+            Err(error) if error.is_incomplete() && octets.len() >= 4 => {
+                Err(CaptureError::NoCapture {
+                    name: self.name.clone(),
+                    looks: "it ends inside its header",
+                })
+            }
+            Err(_) => Err(self.no_capture()),
         }
     }
 
-    fn describe(&mut self, described: &Described, news: &mut VecDeque<News>) {
-        let place = self.interfaces.len();
-        if place >= MAX_INTERFACES {
-            return self.end_early("it has more interfaces than can be told apart", news);
+    fn no_capture(&self) -> CaptureError {
+        let name = self.name.clone();
+        let octets = self.input.octets();
+        if octets.is_empty() {
+            return CaptureError::Empty { name };
         }
-        let index = u32::try_from(place).map_or(u32::MAX, |place| self.first_index + place);
-        let name: Arc<str> = described.name.as_deref().unwrap_or(&self.name).into();
-        news.push_back(News::Interface { index, name });
+        let looks = looks(octets);
+        CaptureError::NoCapture { name, looks }
+    }
+
+    fn describe(&mut self, described: &Described, desk: &mut Desk) {
+        let link_type = described.link_type;
+        let link = link(link_type);
+        let name = described.name.as_deref().unwrap_or_else(|| {
+            // The name of the file, without the way to it.
+            Path::new(&self.name)
+                .file_name()
+                .and_then(OsStr::to_str)
+                .unwrap_or(&self.name)
+        });
+        // Once for a link type: there can be any number of interfaces.
+        if link.is_none() && !self.unread.contains_key(&link_type) {
+            self.unread.insert(link_type, 0);
+            desk.news.push_back(News::Warning(format!(
+                "{}: the frames of {name} have link type {link_type} ({}), which is not read",
+                self.name,
+                link::name(link_type)
+            )));
+        }
+        let name = Arc::from(name);
+        let index = desk.interfaces;
+        let Some(next) = index.checked_add(1) else {
+            return self.end_early("it has more interfaces than can be told apart", desk);
+        };
+        desk.interfaces = next;
+        desk.news.push_back(News::Interface { index, name });
         self.interfaces.push(Interface {
             index,
-            link: link(described.link_type),
+            link_type,
+            link,
         });
     }
 }

@@ -1,13 +1,19 @@
 //! The octets of a capture, through one buffer.
 
-use std::io::{self, Read};
+use std::io;
 
-/// Octets that are read at once: small enough to stay in a core's own cache until they are parsed.
+use super::source::{Got, Source};
+
+/// Octets of the buffer at first: there can be thousands of files, each of which shows its first
+/// packet before the first of all is known.
+const FIRST_BUFFER: usize = 16 << 10;
+/// Octets of the buffer where there are more than that: small enough to stay in a core's own cache
+/// until they are parsed.
 const BUFFER: usize = 256 << 10;
 
 /// A stream of octets with the part of it that is looked at.
 pub(super) struct Input {
-    source: Box<dyn Read + Send>,
+    source: Source,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -16,18 +22,20 @@ pub(super) struct Input {
     /// Octets that are still to be left out.
     skip: u64,
     ended: bool,
+    waits: bool,
 }
 
 impl Input {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
+    pub(super) const fn new(source: Source) -> Self {
         Self {
             source,
-            buffer: vec![0; BUFFER],
+            buffer: Vec::new(),
             start: 0,
             end: 0,
             offset: 0,
             skip: 0,
             ended: false,
+            waits: false,
         }
     }
 
@@ -45,6 +53,11 @@ impl Input {
     /// Whether nothing follows what is there.
     pub(super) const fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether nothing came when it was last read, and more may come.
+    pub(super) const fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Leaves octets behind that are there.
@@ -71,21 +84,37 @@ impl Input {
         self.offset += self.start as u64;
         self.end -= self.start;
         self.start = 0;
-        if needed > self.buffer.len() {
-            self.buffer.resize(needed, 0);
+        let len = if self.buffer.is_empty() {
+            FIRST_BUFFER
+        } else {
+            BUFFER
+        };
+        if self.buffer.len() < len.max(needed) && (self.offset > 0 || self.end == self.buffer.len())
+        {
+            self.buffer.resize(len.max(needed), 0);
         }
         let free = self.buffer.get_mut(self.end..).unwrap_or_default();
-        let read = loop {
-            match self.source.read(free) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
-        self.ended = read == 0;
-        self.end += read;
+        let got = self.source.read(free)?;
+        self.waits = got == Got::Nothing;
+        match got {
+            Got::Octets(read) => self.end += read,
+            Got::End => self.ended = true,
+            Got::Nothing => {}
+        }
         if self.skip > 0 {
             self.skip(self.skip);
         }
         Ok(())
+    }
+
+    /// Gives the memory back.
+    pub(super) fn close(&mut self) {
+        self.buffer = Vec::new();
+        (self.start, self.end, self.ended, self.waits) = (0, 0, true, false);
+    }
+
+    /// Octets of the file that were read, and all of them where that is known.
+    pub(super) fn progress(&self) -> (u64, Option<u64>) {
+        self.source.progress()
     }
 }

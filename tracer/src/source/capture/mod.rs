@@ -3,33 +3,49 @@
 //! In: files. Out: packets with their times and where they were seen, and news: names of interfaces,
 //! warnings. A file that is damaged gives what comes before the damage. Absent on purpose: what the
 //! packets mean, and a whole file in memory.
+//!
+//! Headers and descriptions are read by `pcap_parser`; the few words before each packet are read
+//! here, because nothing may be allocated for one.
 
+mod decode;
 mod error;
 mod file;
 mod input;
 mod link;
+mod looks;
 mod pcap;
 mod pcapng;
 mod record;
+mod source;
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::Vantage;
 use synfin_ebpf::octets::Captured;
 
 pub use error::CaptureError;
 use file::{File, Step};
+use source::Source;
 
 /// Several captures, read as one.
 pub struct Captures {
     files: Vec<File>,
     /// The file of the packet that was given last.
     given: Option<usize>,
-    news: VecDeque<News>,
+    /// Files whose next packet is not known yet.
+    unknown: Vec<usize>,
+    /// Files by the time of their next packet.
+    known: BinaryHeap<Reverse<(u64, usize)>>,
+    desk: Desk,
 }
 
 /// What comes next.
@@ -37,7 +53,7 @@ pub struct Captures {
 pub enum Next<'a> {
     /// A packet.
     Packet(Packet<'a>),
-    /// None yet: there may be news, and reading may have to wait.
+    /// None yet: there may be news, and reading on may have to wait for a moment.
     Pause,
     /// No more.
     End,
@@ -68,72 +84,145 @@ pub enum News {
     Warning(String),
 }
 
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets that were given.
+    pub packets: u64,
+    /// Their octets as captured.
+    pub octets: u64,
+    /// Packets that were left out, by the names of their link types.
+    pub unread: BTreeMap<&'static str, u64>,
+}
+
+/// What all files have in common.
+#[derive(Debug, Default)]
+struct Desk {
+    news: VecDeque<News>,
+    /// Interfaces so far.
+    interfaces: u32,
+}
+
 impl Captures {
     /// Opens the files; `-` is the standard input.
     ///
     /// # Errors
     /// Where one of them cannot be opened.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, CaptureError> {
-        let files = paths.iter().enumerate();
-        let files = files.map(|(place, path)| File::open(path.as_ref(), place));
+        let pipes = paths.iter().filter(|path| path.as_ref() == "-");
+        if pipes.count() > 1 {
+            return Err(CaptureError::Twice);
+        }
+        let files = paths.iter().map(|path| File::open(path.as_ref()));
         Ok(Self::from(files.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// One capture, from anything that gives octets; errors and warnings call it by this name.
+    /// One capture, from anything that gives its octets as they are; errors and warnings call it by
+    /// this name.
     #[must_use]
-    pub fn of(name: &str, source: impl Read + Send + 'static) -> Self {
-        Self::from(vec![File::of(name.to_owned(), Box::new(source), 0)])
+    pub fn of(name: &str, reader: impl Read + Send + 'static) -> Self {
+        let source = Source::of(Box::new(reader));
+        Self::from(vec![File::of(name.to_owned(), source)])
     }
 
-    /// The next packet: the earliest of those that come next in their files.
+    /// The next packet: the earliest of those that come next in their files. A file that is not in
+    /// order is taken in its own.
     ///
     /// # Errors
-    /// Where a file is no capture.
+    /// Where a file is no capture. That is told before the first packet.
+    #[inline]
     pub fn read_on(&mut self) -> Result<Next<'_>, CaptureError> {
-        if let Some(given) = self.given.take() {
-            self.files[given].consume();
-        }
-        let mut earliest: Option<(u64, usize)> = None;
-        for (place, file) in self.files.iter_mut().enumerate() {
-            match file.step(&mut self.news)? {
-                Step::Packet(time_ns) => {
-                    if earliest.is_none_or(|(least_ns, _)| time_ns < least_ns) {
-                        earliest = Some((time_ns, place));
-                    }
+        if let Some(place) = self.given.take()
+            && let Some(file) = self.files.get_mut(place)
+        {
+            file.consume();
+            match file.step(&mut self.desk)? {
+                Step::Packet(time_ns) => self.known(time_ns, place),
+                Step::Pause => {
+                    self.unknown.push(place);
+                    return Ok(Next::Pause);
                 }
-                Step::Pause => return Ok(Next::Pause),
                 Step::End => {}
             }
         }
-        self.given = earliest.map(|(_, place)| place);
+        if self.given.is_none() {
+            if !self.ask()? {
+                return Ok(Next::Pause);
+            }
+            self.given = self.known.pop().map(|Reverse((_, place))| place);
+        }
         let file = self.given.and_then(|place| self.files.get(place));
         Ok(file.and_then(File::packet).map_or(Next::End, Next::Packet))
     }
 
     /// What is to be known besides packets, the oldest first.
     pub fn news(&mut self) -> Option<News> {
-        self.news.pop_front()
+        self.desk.news.pop_front()
     }
 
-    /// Packets that were read, and their octets as captured.
+    /// What was read.
     #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        let counts = self.files.iter().map(File::counts);
-        counts.fold((0, 0), |(packets, octets), (p, o)| {
-            (packets + p, octets + o)
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for file in &self.files {
+            file.count(&mut counts);
+        }
+        counts
+    }
+
+    /// Octets of the files that were read, and all of them; `None` where that is not known.
+    #[must_use]
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        self.files.iter().try_fold((0, 0), |(taken, size), file| {
+            let (more, of) = file.progress();
+            Some((taken + more, size + of?))
         })
+    }
+
+    /// Whether reading last gave nothing because nothing came, and more may come.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        let waits = |place: &usize| self.files.get(*place).is_some_and(File::waits);
+        self.unknown.iter().any(waits)
+    }
+
+    /// Takes note of the time of a file's next packet: it is given at once where none is earlier.
+    #[inline(always)]
+    fn known(&mut self, time_ns: u64, place: usize) {
+        match self.known.peek() {
+            Some(Reverse(earliest)) if *earliest < (time_ns, place) => {
+                self.known.push(Reverse((time_ns, place)));
+            }
+            _ if self.unknown.is_empty() => self.given = Some(place),
+            _ => self.known.push(Reverse((time_ns, place))),
+        }
+    }
+
+    /// Asks all files whose next packet is not known for it; tells whether all have answered.
+    fn ask(&mut self) -> Result<bool, CaptureError> {
+        while let Some(&place) = self.unknown.last() {
+            let Some(file) = self.files.get_mut(place) else {
+                break;
+            };
+            match file.step(&mut self.desk)? {
+                Step::Packet(time_ns) => self.known.push(Reverse((time_ns, place))),
+                Step::Pause => return Ok(false),
+                Step::End => {}
+            }
+            self.unknown.pop();
+        }
+        Ok(true)
     }
 }
 
 impl From<Vec<File>> for Captures {
     fn from(files: Vec<File>) -> Self {
         Self {
+            unknown: (0..files.len()).rev().collect(),
+            known: BinaryHeap::with_capacity(files.len()),
             files,
             given: None,
-            news: VecDeque::new(),
+            desk: Desk::default(),
         }
     }
 }
-
-/// Which way a packet went, where the capture does not tell.
-const USUAL_DIRECTION: Direction = Direction::Ingress;

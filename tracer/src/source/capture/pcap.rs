@@ -7,6 +7,8 @@ use super::record::{Head, MAX_PACKET, Order, Record};
 /// Octets of the file's header.
 pub(super) const HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
+/// That of a variant that some Linux distributions wrote, with more in it.
+const MODIFIED_RECORD_HEADER_LEN: usize = 24;
 
 /// How the records of a file are read.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,7 @@ pub(super) struct Pcap {
     /// Nanoseconds in the unit of a time's second half.
     unit_ns: u64,
     lengths: Lengths,
+    header_len: usize,
 }
 
 /// In which order a record gives the two lengths of its packet.
@@ -46,6 +49,11 @@ impl Pcap {
                 (2, 3) => Lengths::Either,
                 _ => Lengths::Usual,
             },
+            header_len: if header.is_modified_format() {
+                MODIFIED_RECORD_HEADER_LEN
+            } else {
+                RECORD_HEADER_LEN
+            },
         }
     }
 
@@ -55,7 +63,7 @@ impl Pcap {
         let (Some(seconds), Some(fraction), Some(first), Some(second)) =
             (read(0), read(4), read(8), read(12))
         else {
-            return Record::Needs(RECORD_HEADER_LEN);
+            return Record::Needs(self.header_len);
         };
         let (len, wire_len) = match self.lengths {
             Lengths::Usual => (first, second),
@@ -66,13 +74,13 @@ impl Pcap {
         if len > MAX_PACKET {
             return Record::Bad("a record longer than any packet");
         }
-        let record_len = RECORD_HEADER_LEN + len;
+        let record_len = self.header_len + len;
         if octets.len() < record_len {
             return Record::Needs(record_len);
         }
         Record::Packet(Head {
             record_len,
-            offset: RECORD_HEADER_LEN,
+            offset: self.header_len,
             len,
             // A snap length can cut a packet, never lengthen it.
             wire_len: wire_len.max(len),

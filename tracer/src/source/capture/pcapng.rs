@@ -179,7 +179,10 @@ impl Pcapng {
         if len > MAX_PACKET {
             return Record::Bad("a packet longer than any");
         }
-        if block.len() < MIN_PACKET_BLOCK || len > block.len() - MIN_PACKET_BLOCK {
+        let Some(room) = block.len().checked_sub(MIN_PACKET_BLOCK) else {
+            return Record::Bad("a packet block of an impossible length");
+        };
+        if len > room {
             return Record::Bad("a packet longer than its block");
         }
         let Some(described) = self.interfaces.get(interface) else {
