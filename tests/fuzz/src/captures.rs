@@ -25,7 +25,9 @@ pub fn captures(input: &[u8]) {
             at_once => usize::from(*at_once),
         },
     };
-    let mut captures = Captures::of("input", source);
+    let Ok(mut captures) = Captures::of("input", source) else {
+        return;
+    };
     let (mut packets, mut captured) = (0, 0);
     let mut warnings = 0;
     loop {

@@ -3,8 +3,12 @@
 //! An input is a row of calls. Addresses, interfaces and scopes are few, and numbers are told as
 //! distances from two that never change: what a conversation is made of then meets by chance.
 
+use std::cell::Cell;
+
+use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT, NO_SIDE, Side};
-use synfin_ebpf::segment::MAX_OPTIONS;
+use synfin_ebpf::flow::Key;
+use synfin_ebpf::segment::{MAX_OPTIONS, Scope};
 
 use crate::input::{Input, power};
 use crate::records::{Records, assembler};
@@ -24,6 +28,10 @@ const LOST: u8 = 0xfd;
 const WALL: u8 = 0xfc;
 /// An event whose every octet is arbitrary.
 const RAW: u8 = 0xfb;
+/// The counts of connections that end from now on.
+const COUNTED: u8 = 0xfa;
+/// The counts of a connection whose place another one takes.
+const SETTLED: u8 = 0xf9;
 
 const FROM_UPPER: u8 = 1;
 const OTHER_HOST: u8 = 1 << 1;
@@ -37,7 +45,8 @@ pub fn events(input: &[u8]) {
     let mut input = Input(input);
     let max_connections = usize::from(input.u8() % 4) + 1;
     let mut assembler = assembler(max_connections);
-    let mut records = Records::new();
+    let counted = Cell::new(None);
+    let mut records = Records::new(|_: &Key| counted.get());
     let mut time_ns = BEGIN_NS;
     let mut serial = 0;
     while !input.is_empty() {
@@ -49,6 +58,16 @@ pub fn events(input: &[u8]) {
             ADVANCE_TO => assembler.advance(input.u64(), &mut records),
             LOST => assembler.lost(input.u64()),
             WALL => assembler.set_wall_offset(i128::from_le_bytes(input.array())),
+            COUNTED => counted.set(Some(accounts(&mut input))),
+            SETTLED => {
+                let event = event(input.u8(), &mut input, time_ns);
+                let (key, _) = Key::of(&event.endpoints(), Scope(event.scope));
+                assembler.settle(&Settled {
+                    key,
+                    abi: ABI_VERSION.into(),
+                    accounts: accounts(&mut input),
+                });
+            }
             RAW => {
                 let mut record: [u8; size_of::<Event>()] = input.array();
                 let abi = std::mem::offset_of!(Event, abi);
@@ -146,6 +165,10 @@ fn event(who: u8, input: &mut Input<'_>, time_ns: u64) -> Event {
         receiver: side(input, [peers, own], time_ns),
         ..NO_EVENT
     }
+}
+
+fn accounts(input: &mut Input<'_>) -> Accounts {
+    Accounts::decode(&input.array::<{ size_of::<Accounts>() }>())
 }
 
 fn side(input: &mut Input<'_>, [own, peers]: [u32; 2], time_ns: u64) -> Side {

@@ -6,7 +6,7 @@
 
 use synfin::source::Tracker;
 use synfin_ebpf::event::{ABI_VERSION, Direction, Event};
-use synfin_ebpf::flow::{Filter, Vantage};
+use synfin_ebpf::flow::{Filter, Key, Vantage};
 use synfin_ebpf::octets::{Captured, Octets as _};
 use synfin_ebpf::segment::{MAX_OPTIONS, Scope};
 use synfin_ebpf::wire::{self, Link};
@@ -26,6 +26,10 @@ const LINKS: [Link; 8] = [
     Link::Pppoe,
 ];
 
+/// Settings: the frames leave, and every segment is counted. The upper half is a VLAN.
+const LEAVING: u8 = 1;
+const COUNTED: u8 = 1 << 1;
+
 /// Connections that are followed at once.
 const MAX_CONNECTIONS: usize = 5;
 
@@ -35,8 +39,13 @@ pub fn frames(input: &[u8]) {
     let link = LINKS[usize::from(input.u8()) % LINKS.len()];
     let settings = input.u8();
     let tracker = Tracker::new(Filter::default());
+    let tracker = if settings & COUNTED == 0 {
+        tracker
+    } else {
+        tracker.with_accounts()
+    };
     let mut assembler = assembler(MAX_CONNECTIONS);
-    let mut records = Records::new();
+    let mut records = Records::new(|key: &Key| tracker.forget(key));
     let mut time_ns = 0_u64;
     while !input.is_empty() {
         time_ns = time_ns.saturating_add(input.pause_ns());
@@ -49,7 +58,7 @@ pub fn frames(input: &[u8]) {
         };
         let vantage = Vantage {
             interface: 1,
-            direction: if settings & 1 == 0 {
+            direction: if settings & LEAVING == 0 {
                 Direction::Ingress
             } else {
                 Direction::Egress
@@ -59,6 +68,9 @@ pub fn frames(input: &[u8]) {
         };
         look(&frame, &vantage);
         tracker.take(&frame, &vantage, time_ns);
+        if let Some(settled) = tracker.settled() {
+            assembler.settle(&settled);
+        }
         if let Some(event) = tracker.event().as_deref().copied() {
             check(&event, &frame);
             assembler.observe(&event, &mut records);
@@ -67,6 +79,13 @@ pub fn frames(input: &[u8]) {
         assembler.advance(time_ns, &mut records);
     }
     records.finish(assembler);
+    if settings & COUNTED != 0 {
+        assert!(
+            tracker.is_empty(),
+            "{} flows are left after the end",
+            tracker.len()
+        );
+    }
 }
 
 /// A frame of an input.

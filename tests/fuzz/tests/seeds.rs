@@ -1,10 +1,13 @@
 //! The seeds of fuzzing: they are what the generators make, and every target takes them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{env, fs, io};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use synfin::source::{Captures, Next, Tracker};
 use synfin_ebpf::event::{Direction, Event};
 use synfin_ebpf::flow::{Filter, Vantage};
@@ -57,7 +60,7 @@ fn what_is_cut_off_anywhere_is_taken() {
 #[test]
 fn the_seeds_of_captures_are_captures() {
     for (name, seed) in captures() {
-        let mut captures = Captures::of(name, io::Cursor::new(seed[1..].to_vec()));
+        let mut captures = Captures::of(name, io::Cursor::new(seed[1..].to_vec())).unwrap();
         let outcome = loop {
             match captures.read_on() {
                 Ok(Next::End) => break Ok(captures.counts().packets),
@@ -186,6 +189,9 @@ fn frames() -> Seeds {
         .close(Server)
         .around(|frame| frame.extensions(&extensions));
     seeds.insert("ipv6", whole(0, 0, &v6));
+    for (counted, name) in [("counted", "four_way"), ("counted_odd", "odd")] {
+        seeds.insert(counted, whole(0, 2, &talks()[name]));
+    }
     seeds.insert("raw_ip", of_link(3, &[], &short()));
     seeds.insert(
         "cooked",
@@ -267,6 +273,11 @@ fn captures() -> Seeds {
         ("pcapng_big_endian", pcapng(u32::to_be_bytes, &frames)),
         ("empty", Vec::new()),
     ]);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&seeds["pcap"]).expect("room in memory");
+    seeds.insert("gzip", encoder.finish().expect("room in memory"));
+    let zstd = zstd::encode_all(seeds["pcapng"].as_slice(), 9);
+    seeds.insert("zstd", zstd.expect("room in memory"));
     let mut cut = seeds["pcap"].clone();
     cut.truncate(200);
     seeds.insert("cut_off", cut);

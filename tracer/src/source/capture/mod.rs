@@ -117,12 +117,17 @@ impl Captures {
         Ok(Self::from(files.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// One capture, from anything that gives its octets as they are; errors and warnings call it by
-    /// this name.
-    #[must_use]
-    pub fn of(name: &str, reader: impl Read + Send + 'static) -> Self {
-        let source = Source::of(Box::new(reader));
-        Self::from(vec![File::of(name.to_owned(), source)])
+    /// One capture, compressed or not, from anything that gives its octets; errors and warnings call
+    /// it by this name.
+    ///
+    /// # Errors
+    /// Where its first octets cannot be read.
+    pub fn of(name: &str, reader: impl Read + Send + 'static) -> Result<Self, CaptureError> {
+        let name = name.to_owned();
+        match decode::decoded(reader) {
+            Ok(reader) => Ok(Self::from(vec![File::of(name, Source::of(reader))])),
+            Err(source) => Err(CaptureError::Open { name, source }),
+        }
     }
 
     /// The next packet: the earliest of those that come next in their files. A file that is not in
