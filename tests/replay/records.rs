@@ -7,7 +7,7 @@ use synfin::timeline::{CloseKind, Connection, OpenKind, OpenOutcome, Role, Step}
 use synfin_ebpf::segment::Flags;
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
-use synfin_tests::frames::VLAN;
+use synfin_tests::frames::{Frame, VLAN};
 
 use super::{events, talk};
 
@@ -127,4 +127,51 @@ fn a_connection_used_again_after_its_close_is_two_records() {
         .map(|record| record.close.kind)
         .collect();
     assert_eq!(kinds, [CloseKind::FourWay, CloseKind::Reset]);
+}
+
+#[test]
+fn a_connection_in_place_of_a_half_closed_one_keeps_the_retries_of_its_syn() {
+    let syn = |frame: Frame| Frame { ack: 0, ..frame }.seq(77).flags(Flags::SYN);
+    let again = talk()
+        .open()
+        .fin(Server)
+        .ack(Client)
+        .say(Client, syn)
+        .again();
+    let records = records(&again.syn_ack().ack(Client));
+    assert_eq!(records.len(), 2, "{records:#?}");
+    let open = &records[1].open;
+    assert_eq!(
+        (open.outcome, open.syn_retries),
+        (OpenOutcome::Established, 1)
+    );
+    // Which of the two was answered is not known (Karn).
+    assert_eq!(open.rtt.syn_to_synack, None);
+}
+
+#[test]
+fn a_lone_segment_has_no_part_in_the_opening_after_it() {
+    let odd = Flags::SYN.with(Flags::ACK).with(Flags::RST);
+    let all = records(
+        &talk()
+            .say(Server, |frame| frame.flags(odd))
+            .syn()
+            .syn_ack()
+            .ack(Client),
+    );
+    let told: Vec<_> = all
+        .iter()
+        .map(|record| (record.open.outcome, record.client.port))
+        .collect();
+    assert_eq!(
+        told.last(),
+        Some(&(OpenOutcome::Established, 52144)),
+        "{told:?}"
+    );
+    let late = talk().say(Client, |frame| frame.flags(odd)).syn_ack();
+    let records = records(&late);
+    let told: Vec<_> = records.iter().map(|record| record.open.outcome).collect();
+    // One side alone was seen of the second.
+    assert_eq!(told, [OpenOutcome::Probe, OpenOutcome::Unobserved]);
+    assert_eq!(records[1].client.port, 52144);
 }

@@ -253,11 +253,19 @@ impl Assembler {
             }
             return;
         }
-        // A SYN inside an open connection that is answered opened another one.
-        let answered = |syn: &mut Box<Event>| Seq(syn.seq).add(1) == Seq(event.ack);
-        if let Some(syn) = tracked.track.pending_syn.take_if(answered) {
+        if tracked.track.is_stray() {
+            // Lone segments have no part in what opens after them.
             self.end(key, Some(Ended::Superseded), event.time_ns, output);
-            self.observe(&syn, output);
+            self.ended.remove(key);
+            return;
+        }
+        // A SYN inside an open connection that is answered opened another one.
+        let syns = tracked.track.take_pending_syns(Seq(event.ack));
+        if !syns.is_empty() {
+            self.end(key, Some(Ended::Superseded), event.time_ns, output);
+            for syn in &syns {
+                self.observe(syn, output);
+            }
         }
     }
 

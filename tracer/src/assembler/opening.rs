@@ -1,5 +1,7 @@
 //! How a track takes the segments of an opening: SYN, SYN-ACK, and what acknowledges them.
 
+use std::mem;
+
 use synfin_ebpf::event::{self, Event};
 use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Flags, Segment};
@@ -9,6 +11,9 @@ use super::closing::MAX_WINDOW_SCALE;
 use super::state::Input;
 use super::track::Track;
 use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, TcpOptions, WrongAck};
+
+/// SYNs of a connection that is not known to be one yet. Linux sends no more than seven.
+const MAX_PENDING_SYNS: usize = 8;
 
 impl Track {
     /// Takes a SYN or SYN-ACK; tells whether it came again.
@@ -31,7 +36,7 @@ impl Track {
                 Anomaly::SynInOpenConnection
             });
             if !with_ack {
-                self.pending_syn = Some(Box::new(*event));
+                self.keep_pending_syn(event);
             }
             return false;
         }
@@ -83,6 +88,24 @@ impl Track {
         };
         self.advance(from, sends, arrives);
         false
+    }
+
+    fn keep_pending_syn(&mut self, event: &Event) {
+        // Another number is another attempt.
+        self.pending_syns.retain(|syn| syn.seq == event.seq);
+        if self.pending_syns.len() < MAX_PENDING_SYNS {
+            self.pending_syns.push(*event);
+        }
+    }
+
+    /// The SYNs inside the open connection that this acknowledges.
+    pub(super) fn take_pending_syns(&mut self, ack: Seq) -> Vec<Event> {
+        let answers = |syn: &Event| Seq(syn.seq).add(1) == ack;
+        if self.pending_syns.first().is_some_and(answers) {
+            mem::take(&mut self.pending_syns)
+        } else {
+            Vec::new()
+        }
     }
 
     /// The acknowledgment of a SYN-ACK: ISS+1, or as much more as the SYN carried (RFC 7413 §3).

@@ -51,8 +51,8 @@ pub(super) struct Track {
     pub(super) anomalies: Vec<(Anomaly, u32)>,
     /// Something of it was learnt only from a later event.
     pub(super) healed: bool,
-    /// A SYN inside the open connection, in case it is answered.
-    pub(super) pending_syn: Option<Box<Event>>,
+    /// A SYN inside the open connection as often as it came, in case it is answered.
+    pub(super) pending_syns: Vec<Event>,
     /// Segments of the opening were seen in another order than they were sent.
     pub(super) reordered: bool,
     /// What the tunnel's ends were, the client's first; zero outside of tunnels.
@@ -132,7 +132,7 @@ impl Track {
             omitted: 0,
             anomalies: Vec::new(),
             healed: false,
-            pending_syn: None,
+            pending_syns: Vec::new(),
             tunnel: if half == client {
                 [event.outer_source, event.outer_destination].map(Address::v6)
             } else {
