@@ -24,8 +24,8 @@ pub struct Summary {
     records: u64,
     connections: u64,
     shown: u64,
-    opened: BTreeMap<OpenOutcome, u64>,
-    closed: BTreeMap<CloseKind, u64>,
+    opened: [u64; OpenOutcome::ALL.len()],
+    closed: [u64; CloseKind::ALL.len()],
     anomalies: BTreeMap<Anomaly, u64>,
     touched_by_loss: u64,
     asymmetric: u64,
@@ -63,8 +63,8 @@ impl Summary {
             records: 0,
             connections: 0,
             shown: 0,
-            opened: BTreeMap::new(),
-            closed: BTreeMap::new(),
+            opened: [0; OpenOutcome::ALL.len()],
+            closed: [0; CloseKind::ALL.len()],
             anomalies: BTreeMap::new(),
             touched_by_loss: 0,
             asymmetric: 0,
@@ -78,9 +78,10 @@ impl Summary {
         self.records += 1;
         self.shown += u64::from(shown);
         self.connections += u64::from(connection.open.outcome.is_connection());
-        *self.opened.entry(connection.open.outcome).or_default() += 1;
-        if connection.open.outcome.is_connection() {
-            *self.closed.entry(connection.close.kind).or_default() += 1;
+        let outcome = connection.open.outcome;
+        count(&mut self.opened, outcome as usize);
+        if outcome.is_connection() {
+            count(&mut self.closed, connection.close.kind as usize);
         }
         for &(anomaly, count) in &connection.anomalies {
             let sum = self.anomalies.entry(anomaly).or_default();
@@ -98,12 +99,13 @@ impl Summary {
     pub fn render(&self, counters: &Counters<'_>, out: &mut Vec<u8>) {
         put(out, format_args!("synfin: {}\n", self.total()));
         let of = |connection: bool| {
-            let outcomes = OpenOutcome::ALL.into_iter();
-            let outcomes = outcomes.filter(move |outcome| outcome.is_connection() == connection);
-            let counts = outcomes.map(|outcome| (outcome.name(), count(&self.opened, &outcome)));
+            let counts = OpenOutcome::ALL.into_iter().zip(self.opened);
+            let counts = counts.filter(|(outcome, _)| outcome.is_connection() == connection);
+            let counts = counts.map(|(outcome, count)| (outcome.name(), count));
             listed(&counts.collect::<Vec<_>>(), Zeros::Skip)
         };
-        let kinds = CloseKind::ALL.map(|kind| (kind.name(), count(&self.closed, &kind)));
+        let kinds = CloseKind::ALL.map(CloseKind::name).into_iter();
+        let kinds: Vec<_> = kinds.zip(self.closed).collect();
         line("opened", &of(true), out);
         line("closed", &listed(&kinds, Zeros::Skip), out);
         line("lone", &of(false), out);
@@ -162,8 +164,11 @@ impl Summary {
     }
 }
 
-fn count<K: Ord>(counts: &BTreeMap<K, u64>, name: &K) -> u64 {
-    counts.get(name).copied().unwrap_or_default()
+/// Counts one more of what stands at this place in the list of all of its kind.
+fn count(counts: &mut [u64], place: usize) {
+    if let Some(count) = counts.get_mut(place) {
+        *count += 1;
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,5 +190,20 @@ fn listed(counts: &[(&str, u64)], zeros: Zeros) -> String {
 fn line(name: &str, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
         put(out, format_args!("  {name:<10} {text}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_in_the_order_of_declaration() {
+        for (place, outcome) in OpenOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, place);
+        }
+        for (place, kind) in CloseKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
     }
 }

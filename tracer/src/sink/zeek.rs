@@ -43,8 +43,8 @@ const FIELDS: [(&str, &str); 24] = [
 ];
 /// Digits of a `uid`, in Zeek's order.
 const DIGITS: [u8; 62] = *b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Digits that 96 bits take.
-const UID: usize = 17;
+/// Digits that twice 48 bits take.
+const UID: usize = 2 * 9;
 
 /// Renders a conn.log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,10 +151,12 @@ impl Line<'_> {
 
     /// Nanoseconds as seconds with six decimals.
     fn seconds(&mut self, ns: i128) {
-        let us = ns.unsigned_abs().saturating_add(500) / 1_000;
         if ns < 0 {
             self.0.push(b'-');
         }
+        // What does not fit is five hundred years away.
+        let us = u64::try_from(ns.unsigned_abs()).unwrap_or(u64::MAX);
+        let us = us.saturating_add(500) / 1_000;
         let (seconds, decimals) = (us / 1_000_000, us % 1_000_000);
         put(self.0, format_args!("{seconds}.{decimals:06}\t"));
     }
@@ -174,17 +176,23 @@ fn uid(connection: &Connection) -> [u8; 1 + UID] {
         hash.update(end.isn.map_or([0; 4], |isn| isn.0.to_be_bytes()));
     }
     let digest = hash.finalize();
-    let mut number = digest
-        .iter()
-        .take(12)
-        .fold(0_u128, |number, &octet| number << 8 | u128::from(octet));
     let mut uid = [b'C'; 1 + UID];
-    for digit in uid.iter_mut().skip(1) {
+    let digits = uid.get_mut(1..).unwrap_or_default();
+    for (digits, octets) in digits.chunks_mut(UID / 2).zip(digest.chunks(6)) {
+        let number = octets
+            .iter()
+            .fold(0, |number, &octet| number << 8 | u64::from(octet));
+        write_base_62(number, digits);
+    }
+    uid
+}
+
+fn write_base_62(mut number: u64, digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
         let index = usize::try_from(number % 62).unwrap_or_default();
         *digit = DIGITS.get(index).copied().unwrap_or(b'0');
         number /= 62;
     }
-    uid
 }
 
 #[cfg(test)]
@@ -270,7 +278,7 @@ mod tests {
                 .map(|mut record| record.remove("uid").unwrap())
         };
         assert!(uids().eq(uids()));
-        assert!(uids().all(|uid| uid.len() == 18 && uid.starts_with('C')));
+        assert!(uids().all(|uid| uid.len() == 1 + UID && uid.starts_with('C')));
         let mut later = ftp();
         later.started_unix_ns += 1;
         assert_ne!(uid(&ftp()), uid(&later));
