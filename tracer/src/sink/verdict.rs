@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use synfin_ebpf::segment::Flags;
+
 use super::flags::Shown;
 use super::paint::{Clause, Tone};
 use super::services;
@@ -177,12 +179,15 @@ fn backoff(open: &Open) -> Option<(String, Option<&'static str>)> {
 
 /// The flags of a lone segment, and how often it came.
 fn sent(connection: &Connection) -> String {
-    let flags = connection.steps.first().map(|step| Shown(step.flags));
-    let flags = flags.map_or_else(|| "segment".to_owned(), |flags| flags.to_string());
+    let bare = Flags::default();
+    let flags = connection.steps.first().map_or(bare, |step| step.flags);
     let kept = u64::try_from(connection.steps.len()).unwrap_or(u64::MAX);
-    match kept.saturating_add(connection.steps_omitted) {
-        0 | 1 => format!("a lone {flags}"),
-        many => format!("{flags} (×{many})"),
+    let count = kept.saturating_add(connection.steps_omitted);
+    match (count, flags == bare) {
+        (0 | 1, true) => "a lone segment without flags".to_owned(),
+        (0 | 1, false) => format!("a lone {}", Shown(flags)),
+        (many, true) => format!("{many} segments without flags"),
+        (many, false) => format!("{} (×{many})", Shown(flags)),
     }
 }
 
@@ -391,7 +396,12 @@ mod tests {
         assert_eq!(said(&reset), "backscatter: a lone RST,ACK");
         reset.steps_omitted = 2;
         assert_eq!(said(&reset), "backscatter: RST,ACK (×3)");
-        assert_eq!(said(&probe()), "probe: a lone FIN,PSH,URG");
+        let mut scan = probe();
+        assert_eq!(said(&scan), "probe: a lone FIN,PSH,URG");
+        scan.steps.iter_mut().for_each(|step| step.flags = Flags(0));
+        assert_eq!(said(&scan), "probe: a lone segment without flags");
+        scan.steps_omitted = 1;
+        assert_eq!(said(&scan), "probe: 2 segments without flags");
     }
 
     #[test]
