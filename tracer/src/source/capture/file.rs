@@ -18,7 +18,7 @@ use super::link::{self, link};
 use super::looks::looks;
 use super::pcap::{self, Pcap};
 use super::pcapng::{Pcapng, SECTION};
-use super::record::{Described, Head, Record};
+use super::record::{Described, Head, Other, gather};
 use super::source::Source;
 use super::{Counts, Desk, News, Packet};
 
@@ -34,8 +34,11 @@ pub(super) struct File {
     format: Format,
     /// The interfaces of the section that is read.
     interfaces: Vec<Interface>,
-    /// The packet that comes next.
-    head: Option<Head>,
+    /// The packets that are there, and which of them comes next.
+    heads: Vec<Head>,
+    next: usize,
+    /// Octets that they take.
+    gathered: usize,
     packets: u64,
     octets: u64,
     /// Packets that were left out, by their link type.
@@ -85,42 +88,30 @@ impl File {
             input: Input::new(source),
             format: Format::Unknown,
             interfaces: Vec::new(),
-            head: None,
+            heads: Vec::new(),
+            next: 0,
+            gathered: 0,
             packets: 0,
             octets: 0,
             unread: BTreeMap::new(),
         }
     }
 
-    /// Looks for the packet that comes next.
+    /// Leaves a packet behind; gives the time of the one behind it where that is there already.
     #[inline(always)]
-    pub(super) fn step(&mut self, desk: &mut Desk) -> Result<Step, CaptureError> {
-        let record = match &mut self.format {
-            Format::Pcap(pcap) => pcap.record(self.input.octets()),
-            Format::Pcapng(pcapng) => pcapng.record(self.input.octets()),
-            Format::Unknown => return self.begin(desk),
-            Format::Ended => return Ok(Step::End),
-        };
-        if let Record::Packet(head) = record
-            && let Some(interface) = self.interfaces.get(head.interface)
-            && interface.link.is_some()
-        {
-            self.head = Some(head);
-            self.packets += 1;
-            self.octets += head.len as u64;
-            return Ok(Step::Packet(head.time_ns));
-        }
-        Ok(self.other(record, desk))
+    pub(super) fn advance(&mut self) -> Option<u64> {
+        self.next += 1;
+        self.heads.get(self.next).map(|head| head.time_ns)
     }
 
     /// The packet that comes next.
     #[inline(always)]
     pub(super) fn packet(&self) -> Option<Packet<'_>> {
-        let head = self.head.as_ref()?;
-        let interface = self.interfaces.get(head.interface)?;
+        let head = self.heads.get(self.next)?;
+        let interface = self.interfaces.get(head.interface as usize)?;
         let link = interface.link?;
-        let octets = self.input.octets();
-        let octets = octets.get(head.offset..head.offset + head.len)?;
+        let octets = self.input.octets().get(head.offset as usize..)?;
+        let octets = octets.get(..head.len as usize)?;
         let direction = match head.direction {
             Some(direction) => direction,
             None => link::direction(link, octets).unwrap_or(USUAL_DIRECTION),
@@ -128,7 +119,7 @@ impl File {
         Some(Packet {
             frame: Captured {
                 octets,
-                wire_len: head.wire_len,
+                wire_len: head.wire_len as usize,
             },
             time_ns: head.time_ns,
             vantage: Vantage {
@@ -140,12 +131,44 @@ impl File {
         })
     }
 
-    /// Leaves the packet behind.
-    #[inline(always)]
-    pub(super) fn consume(&mut self) {
-        if let Some(head) = self.head.take() {
-            self.input.consume(head.record_len);
+    /// Looks for more packets, where all that were there are left behind.
+    pub(super) fn step(&mut self, desk: &mut Desk) -> Result<Step, CaptureError> {
+        if let Some(head) = self.heads.get(self.next) {
+            return Ok(Step::Packet(head.time_ns));
         }
+        self.input.consume(self.gathered);
+        self.heads.clear();
+        self.next = 0;
+        let octets = self.input.octets();
+        self.gathered = match &mut self.format {
+            Format::Pcap(pcap) => {
+                let pcap = *pcap;
+                gather(octets, &mut self.heads, |octets| pcap.head(octets))
+            }
+            Format::Pcapng(pcapng) => gather(octets, &mut self.heads, |octets| pcapng.head(octets)),
+            Format::Unknown => return self.begin(desk),
+            Format::Ended => return Ok(Step::End),
+        };
+        if self.gathered == 0 {
+            return Ok(self.other(desk));
+        }
+        if self
+            .interfaces
+            .iter()
+            .any(|interface| interface.link.is_none())
+        {
+            self.leave_out();
+        }
+        self.packets += self.heads.len() as u64;
+        self.octets += self
+            .heads
+            .iter()
+            .map(|head| u64::from(head.len))
+            .sum::<u64>();
+        Ok(match self.heads.first() {
+            Some(head) => Step::Packet(head.time_ns),
+            None => Step::Pause,
+        })
     }
 
     /// Adds what was counted.
@@ -168,30 +191,45 @@ impl File {
     }
 
     #[cold]
-    fn other(&mut self, record: Record, desk: &mut Desk) -> Step {
-        match record {
-            Record::Packet(head) => self.leave_out(&head),
-            Record::Needs(needed) => self.fill(needed, desk),
-            Record::Other(len) => self.input.skip(len),
-            Record::Section(len) => {
+    fn other(&mut self, desk: &mut Desk) -> Step {
+        let octets = self.input.octets();
+        let other = match &mut self.format {
+            Format::Pcap(pcap) => pcap.other(octets),
+            Format::Pcapng(pcapng) => pcapng.other(octets),
+            Format::Unknown | Format::Ended => return Step::End,
+        };
+        match other {
+            Other::Needs(needed) => self.fill(needed, desk),
+            Other::Unknown(len) => self.input.skip(len),
+            Other::Section(len) => {
                 self.interfaces.clear();
                 self.input.skip(len);
             }
-            Record::Interface(len, described) => {
+            Other::Interface(len, described) => {
                 self.input.consume(len);
                 self.describe(&described, desk);
             }
-            Record::Bad(what) => self.end_early(what, desk),
+            Other::Bad(what) => self.end_early(what, desk),
         }
         Step::Pause
     }
 
-    /// Leaves a packet out whose link type is not known.
-    fn leave_out(&mut self, head: &Head) {
-        if let Some(interface) = self.interfaces.get(head.interface) {
-            *self.unread.entry(interface.link_type).or_default() += 1;
-        }
-        self.input.consume(head.record_len);
+    /// Leaves packets out whose link types are not known.
+    #[cold]
+    fn leave_out(&mut self) {
+        self.heads.retain(|head| {
+            let interface = self.interfaces.get(head.interface as usize);
+            let Some(Interface {
+                link_type, link, ..
+            }) = interface
+            else {
+                return false;
+            };
+            if link.is_none() {
+                *self.unread.entry(*link_type).or_default() += 1;
+            }
+            link.is_some()
+        });
     }
 
     /// Reads on, where what is there ends in the middle of a record.
@@ -219,6 +257,7 @@ impl File {
 
     fn close(&mut self) {
         self.format = Format::Ended;
+        self.heads = Vec::new();
         self.input.close();
     }
 

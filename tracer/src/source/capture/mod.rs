@@ -137,26 +137,21 @@ impl Captures {
     /// Where a file is no capture. That is told before the first packet.
     #[inline]
     pub fn read_on(&mut self) -> Result<Next<'_>, CaptureError> {
-        if let Some(place) = self.given.take()
-            && let Some(file) = self.files.get_mut(place)
-        {
-            file.consume();
-            match file.step(&mut self.desk)? {
-                Step::Packet(time_ns) => self.known(time_ns, place),
-                Step::Pause => {
-                    self.unknown.push(place);
-                    return Ok(Next::Pause);
+        let place = match self.given {
+            Some(place) => match self.files.get_mut(place).and_then(File::advance) {
+                Some(time_ns) if self.is_earliest(time_ns, place) => place,
+                next => {
+                    self.given = None;
+                    match next {
+                        Some(time_ns) => self.known.push(Reverse((time_ns, place))),
+                        None => self.unknown.push(place),
+                    }
+                    return self.choose();
                 }
-                Step::End => {}
-            }
-        }
-        if self.given.is_none() {
-            if !self.ask()? {
-                return Ok(Next::Pause);
-            }
-            self.given = self.known.pop().map(|Reverse((_, place))| place);
-        }
-        let file = self.given.and_then(|place| self.files.get(place));
+            },
+            None => return self.choose(),
+        };
+        let file = self.files.get(place);
         Ok(file.and_then(File::packet).map_or(Next::End, Next::Packet))
     }
 
@@ -191,16 +186,21 @@ impl Captures {
         self.unknown.iter().any(waits)
     }
 
-    /// Takes note of the time of a file's next packet: it is given at once where none is earlier.
+    /// Whether no other file has an earlier packet. All are known while packets are given.
     #[inline(always)]
-    fn known(&mut self, time_ns: u64, place: usize) {
-        match self.known.peek() {
-            Some(Reverse(earliest)) if *earliest < (time_ns, place) => {
-                self.known.push(Reverse((time_ns, place)));
-            }
-            _ if self.unknown.is_empty() => self.given = Some(place),
-            _ => self.known.push(Reverse((time_ns, place))),
+    fn is_earliest(&self, time_ns: u64, place: usize) -> bool {
+        let earliest = self.known.peek();
+        earliest.is_none_or(|Reverse(earliest)| (time_ns, place) < *earliest)
+    }
+
+    /// Chooses the file that gives next.
+    fn choose(&mut self) -> Result<Next<'_>, CaptureError> {
+        if !self.ask()? {
+            return Ok(Next::Pause);
         }
+        self.given = self.known.pop().map(|Reverse((_, place))| place);
+        let file = self.given.and_then(|place| self.files.get(place));
+        Ok(file.and_then(File::packet).map_or(Next::End, Next::Packet))
     }
 
     /// Asks all files whose next packet is not known for it; tells whether all have answered.

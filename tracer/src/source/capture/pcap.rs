@@ -2,13 +2,13 @@
 
 use pcap_parser::PcapHeader;
 
-use super::record::{Head, MAX_PACKET, Order, Record};
+use super::record::{Head, MAX_PACKET, Order, Other, words};
 
 /// Octets of the file's header.
 pub(super) const HEADER_LEN: usize = 24;
-const RECORD_HEADER_LEN: usize = 16;
+const RECORD_HEADER_LEN: u32 = 16;
 /// That of a variant that some Linux distributions wrote, with more in it.
-const MODIFIED_RECORD_HEADER_LEN: usize = 24;
+const MODIFIED_RECORD_HEADER_LEN: u32 = 24;
 
 /// How the records of a file are read.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Pcap {
     /// Nanoseconds in the unit of a time's second half.
     unit_ns: u64,
     lengths: Lengths,
-    header_len: usize,
+    header_len: u32,
 }
 
 /// In which order a record gives the two lengths of its packet.
@@ -57,36 +57,50 @@ impl Pcap {
         }
     }
 
+    /// The packet that the octets begin with, where it is there as a whole.
     #[inline(always)]
-    pub(super) fn record(&self, octets: &[u8]) -> Record {
-        let read = |offset| self.order.u32(octets, offset);
-        let (Some(seconds), Some(fraction), Some(first), Some(second)) =
-            (read(0), read(4), read(8), read(12))
-        else {
-            return Record::Needs(self.header_len);
-        };
-        let (len, wire_len) = match self.lengths {
-            Lengths::Usual => (first, second),
-            Lengths::Swapped => (second, first),
-            Lengths::Either => (first.min(second), first.max(second)),
-        };
-        let (len, wire_len) = (len as usize, wire_len as usize);
+    pub(super) fn head(&self, octets: &[u8]) -> Option<Head> {
+        let [seconds, fraction, len, wire_len] = self.header(octets)?;
         if len > MAX_PACKET {
-            return Record::Bad("a record longer than any packet");
+            return None;
         }
         let record_len = self.header_len + len;
-        if octets.len() < record_len {
-            return Record::Needs(record_len);
+        if octets.len() < record_len as usize {
+            return None;
         }
-        Record::Packet(Head {
+        Some(Head {
+            time_ns: u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit_ns,
             record_len,
             offset: self.header_len,
             len,
             // A snap length can cut a packet, never lengthen it.
             wire_len: wire_len.max(len),
-            time_ns: u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit_ns,
             interface: 0,
             direction: None,
         })
+    }
+
+    /// What is there where that is no whole packet.
+    #[cold]
+    pub(super) fn other(&self, octets: &[u8]) -> Other {
+        match self.header(octets) {
+            None => Other::Needs(self.header_len as usize),
+            Some([_, _, len, _]) if len > MAX_PACKET => {
+                Other::Bad("a record longer than any packet")
+            }
+            Some([_, _, len, _]) => Other::Needs((self.header_len + len) as usize),
+        }
+    }
+
+    /// Seconds and their fraction, the kept length and that on the wire.
+    #[inline(always)]
+    fn header(&self, octets: &[u8]) -> Option<[u32; 4]> {
+        let [seconds, fraction, first, second] = self.order.u32s(words(octets)?);
+        let (len, wire_len) = match self.lengths {
+            Lengths::Usual => (first, second),
+            Lengths::Swapped => (second, first),
+            Lengths::Either => (first.min(second), first.max(second)),
+        };
+        Some([seconds, fraction, len, wire_len])
     }
 }

@@ -9,7 +9,7 @@ use pcap_parser::pcapng::{
 };
 use synfin_ebpf::event::Direction;
 
-use super::record::{Described, Head, MAX_PACKET, Order, Record};
+use super::record::{Described, Head, MAX_PACKET, Order, Other, words};
 
 /// Begins a section, and thereby a file.
 pub(super) const SECTION: u32 = 0x0a0d_0d0a;
@@ -22,13 +22,21 @@ const ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const MAJOR_VERSION: u16 = 1;
 
 /// Octets of the smallest block: type and length, and the length again.
-const MIN_BLOCK: usize = 12;
+const MIN_BLOCK_LEN: u32 = 12;
+/// Octets that tell what a block is, and what a section is.
+const BLOCK_WORDS: usize = 12;
+const SECTION_WORDS: usize = 14;
 /// The same of a block with a packet.
-const MIN_PACKET_BLOCK: usize = 32;
-const PACKET_OFFSET: usize = 28;
-const SIMPLE_PACKET_OFFSET: usize = 12;
+const MIN_PACKET_BLOCK: u32 = 32;
+const MIN_SIMPLE_PACKET_BLOCK: u32 = 16;
+/// Words before the packet in its block, and the octets that they take.
+const PACKET_WORDS: usize = 7;
+const PACKET_OFFSET: u32 = 28;
+const SIMPLE_PACKET_WORDS: usize = 3;
+const SIMPLE_PACKET_OFFSET: u32 = 12;
 /// The most octets of a block that is looked into: a packet, and as much of options.
-const MAX_BLOCK: usize = 2 * MAX_PACKET;
+const MAX_BLOCK: u32 = 2 * MAX_PACKET;
+const IMPOSSIBLE: &str = "a block of an impossible length";
 /// How many interfaces a section may have.
 const MAX_INTERFACES: usize = 1 << 16;
 
@@ -52,7 +60,7 @@ pub(super) struct Pcapng {
 struct Interface {
     unit: Unit,
     offset_s: i64,
-    snap_len: usize,
+    snap_len: u32,
 }
 
 /// The unit that times count.
@@ -76,81 +84,103 @@ impl Pcapng {
         }
     }
 
+    /// The packet that the octets begin with, where it is there as a whole.
     #[inline(always)]
-    pub(super) fn record(&mut self, octets: &[u8]) -> Record {
-        let read = |offset| self.order.u32(octets, offset);
-        let (Some(kind), Some(len)) = (read(0), read(4)) else {
-            return Record::Needs(MIN_BLOCK);
+    pub(super) fn head(&mut self, octets: &[u8]) -> Option<Head> {
+        let [kind, block_len] = self.order.u32s(words(octets)?);
+        let head = match kind {
+            ENHANCED_PACKET => {
+                let [interface] = self.order.u32s(words(octets.get(8..)?)?);
+                self.packet(block(octets, block_len, self.order).ok()?, interface)
+            }
+            OBSOLETE_PACKET => {
+                // It has a count of drops beside a number half as wide.
+                let interface = self.order.u16(octets, 8)?;
+                self.packet(block(octets, block_len, self.order).ok()?, interface.into())
+            }
+            SIMPLE_PACKET => self.simple_packet(block(octets, block_len, self.order).ok()?),
+            _ => return None,
+        };
+        let head = head.ok()?;
+        self.last_ns = head.time_ns;
+        Some(head)
+    }
+
+    /// What is there where that is no whole packet.
+    #[cold]
+    pub(super) fn other(&mut self, octets: &[u8]) -> Other {
+        let Some([kind, len]) = words(octets).map(|words| self.order.u32s(words)) else {
+            return Other::Needs(BLOCK_WORDS);
         };
         if kind == SECTION {
             return self.section(octets);
         }
-        let block_len = len as usize;
-        if block_len < MIN_BLOCK || !block_len.is_multiple_of(4) {
-            return Record::Bad("a block of an impossible length");
+        if len < MIN_BLOCK_LEN || !len.is_multiple_of(4) {
+            return Other::Bad(IMPOSSIBLE);
         }
-        if !matches!(
-            kind,
-            ENHANCED_PACKET | SIMPLE_PACKET | OBSOLETE_PACKET | INTERFACE
-        ) {
-            return Record::Other(u64::from(len));
+        let known = [ENHANCED_PACKET, OBSOLETE_PACKET, SIMPLE_PACKET, INTERFACE];
+        if !known.contains(&kind) {
+            return Other::Unknown(len.into());
         }
-        if block_len > MAX_BLOCK {
-            return Record::Bad("a block longer than any packet");
-        }
-        let Some(block) = octets.get(..block_len) else {
-            return Record::Needs(block_len);
+        let block = match block(octets, len, self.order) {
+            Ok(block) => block,
+            Err(lack) => return lack.into(),
         };
-        if self.order.u32(block, block_len - 4) != Some(len) {
-            return Record::Bad("a block whose two lengths differ");
-        }
-        match kind {
-            INTERFACE => self.interface(block),
-            SIMPLE_PACKET => self.simple_packet(block),
-            _ => self.packet(block, kind),
-        }
+        let interface = match kind {
+            INTERFACE => return self.interface(block),
+            SIMPLE_PACKET => {
+                return self
+                    .simple_packet(block)
+                    .err()
+                    .map_or(Other::Bad(IMPOSSIBLE), Other::Bad);
+            }
+            OBSOLETE_PACKET => self.order.u16(block, 8).map(u32::from),
+            _ => self.order.u32(block, 8),
+        };
+        let packet = self.packet(block, interface.unwrap_or(u32::MAX));
+        Other::Bad(packet.err().unwrap_or(IMPOSSIBLE))
     }
 
     /// A section begins: from here on everything is new.
-    fn section(&mut self, octets: &[u8]) -> Record {
+    fn section(&mut self, octets: &[u8]) -> Other {
         let Some(magic) = Order::Little.u32(octets, 8) else {
-            return Record::Needs(MIN_BLOCK);
+            return Other::Needs(BLOCK_WORDS);
         };
         let order = match magic {
             ORDER_MAGIC => Order::Little,
             _ if magic.swap_bytes() == ORDER_MAGIC => Order::Big,
-            _ => return Record::Bad("a section without its mark of order"),
+            _ => return Other::Bad("a section without its mark of order"),
         };
         let (Some(len), Some(major)) = (order.u32(octets, 4), order.u16(octets, 12)) else {
-            return Record::Needs(MIN_BLOCK + 2);
+            return Other::Needs(SECTION_WORDS);
         };
         if major != MAJOR_VERSION {
-            return Record::Bad("a section of an unknown version");
+            return Other::Bad("a section of an unknown version");
         }
         if len < 28 || !len.is_multiple_of(4) {
-            return Record::Bad("a section header of an impossible length");
+            return Other::Bad("a section header of an impossible length");
         }
         self.order = order;
         self.interfaces.clear();
-        Record::Section(u64::from(len))
+        Other::Section(u64::from(len))
     }
 
-    fn interface(&mut self, block: &[u8]) -> Record {
+    fn interface(&mut self, block: &[u8]) -> Other {
         let parsed = match self.order {
             Order::Little => parse_interfacedescriptionblock_le(block),
             Order::Big => parse_interfacedescriptionblock_be(block),
         };
         let Ok((_, description)) = parsed else {
-            return Record::Bad("a description of an interface that cannot be read");
+            return Other::Bad("a description of an interface that cannot be read");
         };
         let Ok(link_type) = u32::try_from(description.linktype.0) else {
-            return Record::Bad("a description of an interface that cannot be read");
+            return Other::Bad("a description of an interface that cannot be read");
         };
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Record::Bad("more interfaces than a capture has");
+            return Other::Bad("more interfaces than a capture has");
         }
         let Some(interface) = Interface::new(&description, self.order) else {
-            return Record::Bad("an interface with times that cannot be read");
+            return Other::Bad("an interface with times that cannot be read");
         };
         self.interfaces.push(interface);
         let name = option(&description, OptionCode::IfName)
@@ -159,75 +189,94 @@ impl Pcapng {
             link_type,
             name: name.filter(|name| !name.is_empty()),
         };
-        Record::Interface(block.len(), Box::new(described))
+        Other::Interface(block.len(), Box::new(described))
     }
 
     #[inline(always)]
-    fn packet(&mut self, block: &[u8], kind: u32) -> Record {
-        let read = |offset| self.order.u32(block, offset);
-        let (Some(interface), Some(high), Some(low), Some(len), Some(wire_len)) =
-            (read(8), read(12), read(16), read(20), read(24))
-        else {
-            return Record::Bad("a packet block of an impossible length");
-        };
-        // The obsolete block has a count of drops beside a number half as wide.
-        let interface = match kind {
-            OBSOLETE_PACKET => self.order.u16(block, 8).map_or(0, u32::from),
-            _ => interface,
-        } as usize;
-        let (len, wire_len) = (len as usize, wire_len as usize);
+    fn packet(&self, block: &[u8], interface: u32) -> Result<Head, &'static str> {
+        let words: &[[u8; 4]; PACKET_WORDS] = words(block).ok_or(IMPOSSIBLE)?;
+        let [_, record_len, _, high, low, len, wire_len] = self.order.u32s(words);
+        let room = record_len.checked_sub(MIN_PACKET_BLOCK).ok_or(IMPOSSIBLE)?;
         if len > MAX_PACKET {
-            return Record::Bad("a packet longer than any");
+            return Err("a packet longer than any");
         }
-        let Some(room) = block.len().checked_sub(MIN_PACKET_BLOCK) else {
-            return Record::Bad("a packet block of an impossible length");
-        };
         if len > room {
-            return Record::Bad("a packet longer than its block");
+            return Err("a packet longer than its block");
         }
-        let Some(described) = self.interfaces.get(interface) else {
-            return Record::Bad("a packet of an interface that is not described");
-        };
-        let time = u64::from(high) << 32 | u64::from(low);
-        let time_ns = described.ns(time);
-        self.last_ns = time_ns;
-        let options = PACKET_OFFSET + len.next_multiple_of(4);
-        Record::Packet(Head {
-            record_len: block.len(),
+        let described = self.interfaces.get(interface as usize);
+        let described = described.ok_or("a packet of an interface that is not described")?;
+        let padded = len.next_multiple_of(4);
+        Ok(Head {
+            time_ns: described.ns(u64::from(high) << 32 | u64::from(low)),
+            record_len,
             offset: PACKET_OFFSET,
             len,
             wire_len: wire_len.max(len),
-            time_ns,
             interface,
-            direction: block
-                .get(options..block.len() - 4)
-                .filter(|options| !options.is_empty())
-                .and_then(|options| direction(options, self.order)),
+            direction: if padded < room {
+                let options = block.get((PACKET_OFFSET + padded) as usize..block.len() - 4);
+                options.and_then(|options| direction(options, self.order))
+            } else {
+                None
+            },
         })
     }
 
-    fn simple_packet(&self, block: &[u8]) -> Record {
-        let Some(wire_len) = self.order.u32(block, 8) else {
-            return Record::Bad("a packet block of an impossible length");
-        };
-        let Some(described) = self.interfaces.first() else {
-            return Record::Bad("a packet of an interface that is not described");
-        };
-        let wire_len = wire_len as usize;
-        let room = block.len().saturating_sub(SIMPLE_PACKET_OFFSET + 4);
+    fn simple_packet(&self, block: &[u8]) -> Result<Head, &'static str> {
+        let words: &[[u8; 4]; SIMPLE_PACKET_WORDS] = words(block).ok_or(IMPOSSIBLE)?;
+        let [_, record_len, wire_len] = self.order.u32s(words);
+        let described = self.interfaces.first();
+        let described = described.ok_or("a packet of an interface that is not described")?;
+        let room = record_len
+            .checked_sub(MIN_SIMPLE_PACKET_BLOCK)
+            .ok_or(IMPOSSIBLE)?;
         let len = wire_len.min(described.snap_len).min(room);
         if len > MAX_PACKET {
-            return Record::Bad("a packet longer than any");
+            return Err("a packet longer than any");
         }
-        Record::Packet(Head {
-            record_len: block.len(),
+        Ok(Head {
+            time_ns: self.last_ns,
+            record_len,
             offset: SIMPLE_PACKET_OFFSET,
             len,
             wire_len,
-            time_ns: self.last_ns,
             interface: 0,
             direction: None,
         })
+    }
+}
+
+/// A whole block that is looked into.
+#[inline(always)]
+fn block(octets: &[u8], len: u32, order: Order) -> Result<&[u8], Lack> {
+    if len < MIN_BLOCK_LEN || !len.is_multiple_of(4) {
+        return Err(Lack::Bad(IMPOSSIBLE));
+    }
+    if len > MAX_BLOCK {
+        return Err(Lack::Bad("a block longer than any packet"));
+    }
+    let block = octets.get(..len as usize);
+    let block = block.ok_or(Lack::Needs(len as usize))?;
+    let last = block.last_chunk().map(|last| order.u32s(&[*last]));
+    if last != Some([len]) {
+        return Err(Lack::Bad("a block whose two lengths differ"));
+    }
+    Ok(block)
+}
+
+/// Why there is no whole block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lack {
+    Needs(usize),
+    Bad(&'static str),
+}
+
+impl From<Lack> for Other {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::Needs(needed) => Self::Needs(needed),
+            Lack::Bad(what) => Self::Bad(what),
+        }
     }
 }
 
@@ -244,8 +293,8 @@ impl Interface {
                 Order::Big => i64::from_be_bytes(octets),
             }),
             snap_len: match description.snaplen {
-                0 => usize::MAX,
-                len => len as usize,
+                0 => u32::MAX,
+                len => len,
             },
         })
     }
