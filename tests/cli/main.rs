@@ -1,6 +1,7 @@
 //! The command line of synfin: what it takes, what it refuses, what it says, and how it ends.
 
 mod ending;
+mod formats;
 mod output;
 mod refusals;
 mod selection;
@@ -14,6 +15,7 @@ use synfin_tests::suite;
 fn main() -> ExitCode {
     let cases = [
         ending::cases(),
+        formats::cases(),
         output::cases(),
         refusals::cases(),
         selection::cases(),

@@ -35,22 +35,33 @@ fn a_record_has_the_fields_of_the_contract() -> Result<()> {
     let contract = [
         (
             "",
-            "v type start interface vlans client server open close duration_ns completeness asymmetric \
+            "v type start interface vlans tunnel community_id previous client server accounts_whole \
+              options open close duration_ns originator conn_state history completeness asymmetric \
               observation_gap anomalies segments segments_omitted",
         ),
-        ("/client", "addr port isn bytes bytes_basis state options"),
-        ("/server", "addr port isn bytes bytes_basis state options"),
+        (
+            "/client",
+            "addr port isn bytes bytes_basis bytes_modulo state account options",
+        ),
+        (
+            "/server",
+            "addr port isn bytes bytes_basis bytes_modulo state account options",
+        ),
+        ("/options", "in_effect not_echoed not_offered"),
         (
             "/client/options",
             "mss window_scale sack timestamps ecn fast_open mptcp malformed",
         ),
         (
             "/open",
-            "outcome kind confidence rtt_ns syn_retries synack_retries backoff_ns refused_after_ns \
-                   ack_via_data wrong_ack",
+            "outcome kind confidence rtt_ns syn_retries synack_retries backoff_ns \
+                   backoff_doubles fast_open refused_after_ns ack_via_data wrong_ack",
         ),
         ("/open/rtt_ns", "syn_to_synack synack_to_ack total"),
-        ("/close", "kind by cause half_close_ns last_ack"),
+        (
+            "/close",
+            "kind by cause proof text gap_bytes half_close_ns last_ack",
+        ),
         (
             "/segments/0",
             "t_ns from flags seq ack len window check client_state server_state",
