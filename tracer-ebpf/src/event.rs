@@ -29,8 +29,9 @@ impl Why {
     pub const ANOMALY: Self = Self(1 << 4);
     /// The first segment of a connection that is accounted for and that began before.
     pub const FIRST_SEEN: Self = Self(1 << 5);
-    /// The sender's payload was seen before; told for the 1st, 10th, 100th … time.
-    pub const RETRANSMISSION: Self = Self(1 << 6);
+    /// The sender's payload goes no further than what it sent before: it comes again, out of order, or
+    /// as a probe; told for the 1st, 10th, 100th … time.
+    pub const BEHIND: Self = Self(1 << 6);
     /// The sender closes its window; told for the 1st, 10th, 100th … time.
     pub const ZERO_WINDOW: Self = Self(1 << 7);
     /// The sender acknowledges payload that was not seen; told for the 1st, 10th, 100th … time.

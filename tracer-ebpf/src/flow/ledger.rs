@@ -66,6 +66,13 @@ struct Place {
     acked: Cell<u32>,
     window: Cell<u32>,
     newest_hole: Cell<u32>,
+    /// Where the newest hole begins, and not 0 while it is open.
+    newest_start: Cell<u32>,
+    is_newest_open: Cell<u32>,
+    /// The number that follows the highest that was seen, which `next` is past after a gap.
+    sent: Cell<u32>,
+    /// Segments with payload that went no further.
+    behind: Cell<u32>,
     holes: [Hole; HOLES],
 }
 
@@ -161,8 +168,12 @@ impl Ledgers {
         let mut why = Why::default();
         if flags.syn() {
             place.synchronise(segment, counts);
-        } else if place.take(segment, counts) {
-            why = scaled(&counts.retransmissions, Why::RETRANSMISSION);
+        } else {
+            if place.is_behind(segment) {
+                add(&place.behind);
+                why = scaled(&place.behind, Why::BEHIND);
+            }
+            place.take(segment, counts);
         }
         if flags.ack() {
             why = why.with(self.acknowledge(segment, half));
@@ -175,7 +186,11 @@ impl Ledgers {
         let (counts, place) = self.side(half);
         let mut why = Why::default();
         let ack = segment.ack;
-        if place.known.get() & ACKED == 0 || Seq(place.acked.get()).before(ack) {
+        let mut before = Seq(place.acked.get());
+        if place.known.get() & ACKED == 0 {
+            before = Seq(ack.0.wrapping_sub(FARTHEST_ACK));
+        }
+        if before.before(ack) {
             place.acked.set(ack.0);
         }
         place.window.set(segment.window.into());
@@ -187,15 +202,17 @@ impl Ledgers {
         let (sent, peer) = self.side(half.peer());
         let next = Seq(peer.next.get());
         let beyond = ack.since(next);
-        if peer.known.get() & NEXT != 0
+        let leaps = peer.known.get() & NEXT != 0
             && !segment.flags.syn()
-            && (1..=FARTHEST_ACK).contains(&beyond)
-        {
+            && (1..=FARTHEST_ACK).contains(&beyond);
+        if leaps {
             // The peer sent what was not seen: it was lost to this observation.
             let unseen = u64::from(beyond);
             sent.span.set(sent.span.get() + unseen);
             sent.unseen.set(sent.unseen.get() + unseen);
             peer.next.set(ack.0);
+        }
+        if leaps | peer.is_hole_acked(before, ack) {
             add(&counts.gaps);
             why = why.with(scaled(&counts.gaps, Why::GAP));
         }
@@ -232,6 +249,10 @@ impl Place {
             acked: Cell::new(0),
             window: Cell::new(0),
             newest_hole: Cell::new(0),
+            newest_start: Cell::new(0),
+            is_newest_open: Cell::new(0),
+            sent: Cell::new(0),
+            behind: Cell::new(0),
             holes: [const {
                 Hole {
                     start: Cell::new(0),
@@ -244,6 +265,8 @@ impl Place {
     #[inline(always)]
     fn clear(&self) {
         self.known.set(0);
+        self.behind.set(0);
+        self.is_newest_open.set(0);
         for hole in &self.holes {
             hole.end.set(hole.start.get());
         }
@@ -261,12 +284,24 @@ impl Place {
             return;
         }
         self.next.set(end.0);
+        self.sent.set(end.0);
         self.known.set(known | NEXT);
     }
 
-    /// Takes payload and FIN; tells whether payload was seen before.
+    /// Whether the payload goes no further than what the side was seen to send before.
     #[inline(always)]
-    fn take(&self, segment: &Segment, counts: &Counts) -> bool {
+    fn is_behind(&self, segment: &Segment) -> bool {
+        let end = segment.end();
+        if self.known.get() & NEXT == 0 || Seq(self.sent.get()).before(end) {
+            self.sent.set(end.0);
+            return false;
+        }
+        segment.len > 0
+    }
+
+    /// Takes payload and FIN.
+    #[inline(always)]
+    fn take(&self, segment: &Segment, counts: &Counts) {
         let (seq, end) = (segment.seq, segment.end());
         let known = self.known.get();
         if known & NEXT == 0 {
@@ -275,18 +310,18 @@ impl Place {
             counts
                 .span
                 .set(counts.span.get() + u64::from(end.since(seq)));
-            return false;
+            return;
         }
         let next = Seq(self.next.get());
         // A keepalive repeats the last number, with one octet or none (RFC 9293 §3.8.4); so does a
         // probe of a closed window after the first one.
         if segment.len <= 1 && !segment.flags.fin() && seq.add(1) == next {
             add(&counts.probes);
-            return false;
+            return;
         }
         let astray = FARTHEST < seq.since(next) && FARTHEST < next.since(seq);
         if seq == end || astray {
-            return false;
+            return;
         }
         if next.before(end) {
             let progress = end.since(next);
@@ -296,7 +331,7 @@ impl Place {
                 let unseen = seq.since(next);
                 counts.unseen.set(counts.unseen.get() + u64::from(unseen));
                 self.leave_hole(next, seq);
-                return false;
+                return;
             }
             let again = next.since(seq);
             counts
@@ -305,54 +340,68 @@ impl Place {
             if again > 0 {
                 add(&counts.retransmissions);
             }
-            return again > 0;
+            return;
         }
-        if self.fill_hole(seq, end) {
-            let filled = u64::from(end.since(seq));
-            counts
-                .unseen
-                .set(counts.unseen.get().saturating_sub(filled));
+        let len = end.since(seq);
+        let filled = self.fill_hole(seq, end);
+        if filled > 0 {
+            let unseen = counts.unseen.get();
+            counts.unseen.set(unseen.saturating_sub(filled.into()));
+        }
+        if filled == len {
             add(&counts.out_of_order);
-            return false;
-        }
-        if segment.len == 0 {
+        } else if segment.len > 0 {
             // A FIN by itself carries nothing that could be retransmitted.
-            return false;
+            let again = u64::from(segment.len.saturating_sub(filled));
+            counts.retransmitted.set(counts.retransmitted.get() + again);
+            add(&counts.retransmissions);
         }
-        counts
-            .retransmitted
-            .set(counts.retransmitted.get() + u64::from(segment.len));
-        add(&counts.retransmissions);
-        true
     }
 
     #[inline(always)]
     fn leave_hole(&self, start: Seq, end: Seq) {
         let at = self.newest_hole.get().wrapping_add(1);
         self.newest_hole.set(at);
+        self.newest_start.set(start.0);
+        self.is_newest_open.set(1);
         if let Some(hole) = self.holes.get(at as usize % HOLES) {
             hole.start.set(start.0);
             hole.end.set(end.0);
         }
     }
 
-    /// Whether the numbers lie in a hole, which is smaller afterwards.
+    /// Whether an acknowledgment covers the beginning of the newest hole, and the one before did not.
+    /// Older holes are left out: every look at one doubles what the verifier has to follow.
     #[inline(always)]
-    fn fill_hole(&self, start: Seq, end: Seq) -> bool {
+    fn is_hole_acked(&self, before: Seq, ack: Seq) -> bool {
+        let start = Seq(self.newest_start.get());
+        start.covers(before) & start.before(ack) & (self.is_newest_open.get() != 0)
+    }
+
+    /// Takes the numbers out of the hole that they lie in or cover; tells how many were in it.
+    #[inline(always)]
+    fn fill_hole(&self, start: Seq, end: Seq) -> u32 {
         for hole in &self.holes {
             let (hole_start, hole_end) = (Seq(hole.start.get()), Seq(hole.end.get()));
-            if hole_start == hole_end || start.before(hole_start) || hole_end.before(end) {
+            let inside = start.covers(hole_start) & hole_end.covers(end);
+            let around = hole_start.covers(start) & end.covers(hole_end);
+            if hole_start == hole_end || !(inside | around) {
                 continue;
             }
             // Of a hole that is filled in its middle, the later part is remembered.
-            if start != hole_start && end == hole_end {
+            if inside && start != hole_start && end == hole_end {
                 hole.end.set(start.0);
-            } else {
-                hole.start.set(end.0);
+                return end.since(start);
             }
-            return true;
+            let rest = if around { hole_end } else { end };
+            hole.start.set(rest.0);
+            if hole_start == Seq(self.newest_start.get()) {
+                self.newest_start.set(rest.0);
+                self.is_newest_open.set(u32::from(rest != hole_end));
+            }
+            return rest.since(if around { hole_start } else { start });
         }
-        false
+        0
     }
 }
 
@@ -430,5 +479,95 @@ fn scaled(counter: &Cell<u32>, why: Why) -> Why {
     match counter.get() {
         1 | 10 | 100 | 1_000 | 10_000 | 100_000 | 1_000_000 => why,
         _ => Why::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Flags;
+
+    /// What is told of payload that the lower endpoint sends.
+    fn send(ledgers: &Ledgers, seq: u32, len: u32) -> Why {
+        let segment = Segment {
+            seq: Seq(seq),
+            len,
+            flags: Flags::ACK,
+            window: 1,
+            ..Segment::default()
+        };
+        ledgers.count(&segment, Half::Lo)
+    }
+
+    /// What is told of the higher endpoint's acknowledgment.
+    fn acknowledge(ledgers: &Ledgers, ack: u32) -> Why {
+        let segment = Segment {
+            ack: Seq(ack),
+            flags: Flags::ACK,
+            window: 1,
+            ..Segment::default()
+        };
+        ledgers.count(&segment, Half::Hi)
+    }
+
+    #[test]
+    fn a_hole_that_is_acknowledged_is_told_as_a_gap_once() {
+        let ledgers = Ledgers::new();
+        send(&ledgers, 100, 10);
+        send(&ledgers, 150, 10);
+        assert_eq!(acknowledge(&ledgers, 110), Why::default());
+        assert_eq!(acknowledge(&ledgers, 160), Why::GAP);
+        assert_eq!(acknowledge(&ledgers, 160), Why::default());
+        assert_eq!(ledgers.accounts().lo.unseen, 40);
+        assert_eq!(ledgers.accounts().hi.gaps, 1);
+    }
+
+    #[test]
+    fn a_hole_that_was_filled_in_parts_is_no_gap() {
+        let ledgers = Ledgers::new();
+        send(&ledgers, 100, 10);
+        send(&ledgers, 150, 10);
+        send(&ledgers, 110, 20);
+        assert_eq!(acknowledge(&ledgers, 130), Why::default());
+        send(&ledgers, 130, 20);
+        assert_eq!(acknowledge(&ledgers, 160), Why::default());
+        assert_eq!(ledgers.accounts().lo.unseen, 0);
+        assert_eq!(ledgers.accounts().lo.out_of_order, 2);
+    }
+
+    #[test]
+    fn payload_around_a_hole_fills_it_and_comes_again_for_the_rest() {
+        let ledgers = Ledgers::new();
+        send(&ledgers, 100, 1);
+        send(&ledgers, 201, 51);
+        send(&ledgers, 101, 151);
+        assert_eq!(acknowledge(&ledgers, 252), Why::default());
+        let sent = ledgers.accounts().lo;
+        assert_eq!((sent.unseen, sent.retransmitted), (0, 51));
+        assert_eq!((sent.retransmissions, sent.out_of_order), (1, 0));
+    }
+
+    #[test]
+    fn payload_that_brings_nothing_new_is_told_the_first_and_the_tenth_time() {
+        let ledgers = Ledgers::new();
+        send(&ledgers, 100, 10);
+        send(&ledgers, 120, 10);
+        assert_eq!(send(&ledgers, 125, 10), Why::default(), "half of it is new");
+        assert_eq!(send(&ledgers, 110, 10), Why::BEHIND, "out of order");
+        assert_eq!(
+            send(&ledgers, 134, 1),
+            Why::default(),
+            "a probe, the second"
+        );
+        let told = (3..=10).map(|_| send(&ledgers, 120, 10));
+        assert_eq!(told.filter(|why| *why == Why::BEHIND).count(), 1);
+    }
+
+    #[test]
+    fn payload_that_was_acknowledged_before_it_was_seen_is_not_behind() {
+        let ledgers = Ledgers::new();
+        send(&ledgers, 100, 10);
+        assert_eq!(acknowledge(&ledgers, 120), Why::GAP);
+        assert_eq!(send(&ledgers, 110, 10), Why::default());
     }
 }

@@ -182,6 +182,9 @@ fn follow<F: Octets + ?Sized, H: Host>(
     if let Some(ledgers) = ledgers {
         why = why.with(account(&seen, ledgers, begins, &key, host));
     }
+    // Every way to a set of reasons would otherwise be followed to the end by itself.
+    let [why, ..] = host.forget([why.0.into(), 0, 0]);
+    let why = Why((why & 0xffff) as u16);
     if located.flags.significant() || !why.is_empty() {
         host.watch(slot);
         report(&seen, &key, flow, ledgers, vantage, why, host);

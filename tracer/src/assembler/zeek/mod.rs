@@ -166,7 +166,7 @@ impl Words {
             self.endpoint_mut(sender.peer()).acknowledged(packet);
         }
         let own = self.endpoint_mut(sender);
-        let told = packet.why.any(Why::RETRANSMISSION) && own.state != State::Reset;
+        let told = packet.why.any(Why::BEHIND) && own.state != State::Reset;
         let is_behind = own.send(packet);
         // SYNs are always reported, so that one with payload proves by itself what Zeek says of it; so
         // does a RST, whose payload is not accounted for.

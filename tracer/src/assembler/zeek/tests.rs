@@ -76,7 +76,7 @@ impl Script {
         }
         for letter in why.chars() {
             event.why |= match letter {
-                'T' => Why::RETRANSMISSION.0,
+                'T' => Why::BEHIND.0,
                 'G' => Why::GAP.0,
                 'W' => Why::ZERO_WINDOW.0,
                 _ => panic!("{packet}"),
