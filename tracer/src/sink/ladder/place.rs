@@ -15,7 +15,10 @@ pub(super) fn place(connection: &Connection) -> Vec<String> {
         [outer, inner, ..] => place.push(format!("VLAN {inner} inside VLAN {outer}")),
     }
     place.extend(tunnel(connection));
-    place.extend(connection.previous.as_ref().map(previous));
+    let previous = connection.previous.as_ref();
+    // The place of a lone segment is nobody's.
+    let previous = previous.filter(|previous| previous.outcome.is_connection());
+    place.extend(previous.map(self::previous));
     place
 }
 
@@ -119,6 +122,7 @@ mod tests {
             told(OpenOutcome::Established, CloseKind::None),
             format!("{number}, still open")
         );
+        assert_eq!(told(OpenOutcome::Probe, CloseKind::None), "veth0");
         assert_eq!(said(&ftp()), "veth0");
     }
 }
