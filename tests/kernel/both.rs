@@ -13,7 +13,7 @@ use synfin_ebpf::event::{Direction, Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{Key, Vantage};
 use synfin_ebpf::segment::Scope;
-use synfin_ebpf::wire::Link;
+use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_tests::requirement;
 
 /// What XDP answers to let a frame pass.
@@ -58,6 +58,7 @@ impl Both {
             table_size: 4096,
             filter,
             accounts: None,
+            tunnels: Tunnels::OFF,
         })
     }
 
@@ -68,13 +69,24 @@ impl Both {
             table_size: 4096,
             filter: Filter::default(),
             accounts: Some(connections),
+            tunnels: Tunnels::OFF,
+        })
+    }
+
+    pub(crate) fn load_tunnels(tunnels: Tunnels) -> Result<Self> {
+        Self::load_options(&LoadOptions {
+            ring_size: 1 << 20,
+            table_size: 1 << 17,
+            filter: Filter::default(),
+            accounts: None,
+            tunnels,
         })
     }
 
     pub(crate) fn load_options(options: &LoadOptions) -> Result<Self> {
         let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
         let mut programs = Programs::load_object(&object, options)?;
-        let tracker = Tracker::new(options.filter);
+        let tracker = Tracker::new(options.filter, options.tunnels);
         Ok(Self {
             ring: programs.take_events()?,
             counters: programs.take_counters()?,
@@ -182,7 +194,8 @@ impl Both {
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
         let mut sum: CpuCounters = [0; COUNTERS + 4];
         for cpu in self.counters.get(&0, 0)?.iter() {
-            for (total, counter) in sum.iter_mut().zip(cpu) {
+            // Behind them are words that mean nothing.
+            for (total, counter) in sum.iter_mut().zip(cpu).take(COUNTERS + 1) {
                 *total += counter;
             }
         }

@@ -2,7 +2,9 @@
 //! or by this one after the next change.
 
 use anyhow::{Context as _, Result, ensure};
-use synfin::attach::Programs;
+use synfin::attach::{LoadOptions, Programs};
+use synfin_ebpf::flow::filter::Filter;
+use synfin_ebpf::wire::Tunnels;
 use synfin_tests::cases;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
@@ -26,11 +28,24 @@ fn verified(programs: &mut Programs, name: &'static str) -> Result<u32> {
 }
 
 fn the_verifier_follows_a_bounded_number_of_instructions() -> Result<()> {
-    const LIMIT: u32 = 100_000;
-    let mut both = Both::load()?;
-    for name in PROGRAMS {
-        let count = verified(both.programs(), name)?;
-        ensure!(count < LIMIT, "{name}: {count} instructions");
+    for (tunnels, accounts, limit) in [
+        (Tunnels::OFF, None, 100_000),
+        (Tunnels::OFF, Some(1), 200_000),
+        (Tunnels::ON, None, 400_000),
+        (Tunnels::ON, Some(1), 800_000),
+    ] {
+        let mut both = Both::load_options(&LoadOptions {
+            ring_size: 1 << 20,
+            table_size: 64,
+            filter: Filter::default(),
+            accounts,
+            tunnels,
+        })?;
+        for name in PROGRAMS {
+            let count = verified(both.programs(), name)?;
+            let with = format!("{accounts:?}, {tunnels:?}");
+            ensure!(count < limit, "{name}: {count} instructions with {with}");
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use synfin::attach::LoadOptions;
 use synfin_ebpf::counters::Counter;
 use synfin_ebpf::flow::filter::Filter;
+use synfin_ebpf::wire::Tunnels;
 use synfin_tests::cases;
 use synfin_tests::corpus;
 use synfin_tests::packets::{self, ETHERNET, Packet};
@@ -26,15 +27,20 @@ type Named = (String, Vec<Packet>);
 
 fn every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook() -> Result<()> {
     let (captures, others) = ethernet_captures_of_the_corpus()?;
-    let options = LoadOptions {
-        ring_size: 1 << 20,
-        table_size: 1 << 17,
-        filter: Filter::default(),
-        accounts: None,
-    };
-    let events = all_agree(&captures, &options)?;
     let count = captures.len();
-    eprintln!("{count} captures give the same {events:?} events through {PROGRAMS:?}");
+    for tunnels in [Tunnels::OFF, Tunnels::ON] {
+        let options = LoadOptions {
+            ring_size: 1 << 20,
+            table_size: 1 << 17,
+            filter: Filter::default(),
+            accounts: None,
+            tunnels,
+        };
+        let events = all_agree(&captures, &options)?;
+        eprintln!(
+            "{tunnels:?}: {count} captures give the same {events:?} events through {PROGRAMS:?}"
+        );
+    }
     eprintln!("not Ethernet: {others:?}");
     Ok(())
 }

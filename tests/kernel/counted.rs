@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Flags;
-use synfin_ebpf::wire::Reject;
+use synfin_ebpf::wire::{Reject, Tunnels};
+use synfin_tests::carriers::{Carrier, VXLAN_PORT};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::{Extension, Frame, VLAN, patch};
@@ -43,6 +44,9 @@ fn rejected() -> Vec<(Reject, Vec<u8>)> {
     let tagged = v4().tagged(VLAN, 1).tagged(VLAN, 2);
     let options = [Extension::Destination(0); 7];
     let (ip4, ip6, tcp) = (v4().network(), v6().network(), v4().transport());
+    let ends = [v4().source.ip(), v4().destination.ip()];
+    let vxlan = v4().carried(Carrier::Vxlan(ends, VXLAN_PORT, 1));
+    let udp = ip4 + 20;
     vec![
         (Reject::TruncatedLink, cut(tagged.clone(), 17)),
         (Reject::TooManyVlanTags, tagged.tagged(VLAN, 3).octets()),
@@ -71,6 +75,15 @@ fn rejected() -> Vec<(Reject, Vec<u8>)> {
         (Reject::TruncatedTransport, patched(v4(), ip4 + 3, 20 + 19)),
         (Reject::BadDataOffset, patched(v4(), tcp + 12, 0x40)),
         (Reject::BadDataOffset, patched(v4(), tcp + 12, 0xf0)),
+        (
+            Reject::TruncatedTunnel,
+            cut(v4().carried(Carrier::Mpls(vec![1])), 17),
+        ),
+        (Reject::BadTunnel, patched(vxlan.clone(), udp + 8, 0)),
+        (
+            Reject::TunnelTooDeep,
+            vxlan.carried(Carrier::Mpls((1..30).collect())).octets(),
+        ),
     ]
 }
 
@@ -86,7 +99,7 @@ fn every_reject_has_its_counter() -> Result<()> {
             "no frame for {reject:?}"
         );
     }
-    let mut both = Both::load()?;
+    let mut both = Both::load_tunnels(Tunnels::ON)?;
     for program in PROGRAMS {
         for (reject, frame) in frames
             .iter()

@@ -3,9 +3,11 @@
 
 use anyhow::{Result, ensure};
 use synfin_ebpf::counters::Counter;
+use synfin_ebpf::wire::Tunnels;
+use synfin_tests::carriers;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::frames::{Extension, SERVICE_VLAN, VLAN};
+use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN};
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
@@ -15,6 +17,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
         every_truncation_is_seen_alike_and_counted_once,
         mutated_frames_are_seen_alike_and_counted_once,
+        every_truncation_in_a_tunnel_is_seen_alike_and_counted_once,
+        mutated_frames_in_tunnels_are_seen_alike_and_counted_once,
     ]
 }
 
@@ -41,6 +45,25 @@ fn samples() -> Result<Vec<Vec<u8>>> {
     ];
     let frames = conversations.iter().flat_map(Conversation::frames);
     Ok(frames.map(|(_, frame)| frame.octets()).collect())
+}
+
+/// A SYN in every kind of tunnel.
+fn carried() -> Result<Vec<Vec<u8>>> {
+    let mut frames = Vec::new();
+    for [client, server] in [
+        ["10.1.1.2:52144", "10.1.1.1:21"],
+        ["[fd00::2]:2", "[fd00::1]:1"],
+    ] {
+        let talk = Conversation::between((client.parse()?, 1), (server.parse()?, 2)).syn();
+        for (_, carriers) in carriers::samples() {
+            let talk = talk.clone().around(|frame| Frame {
+                carriers: carriers.clone(),
+                ..frame
+            });
+            frames.extend(talk.frames().map(|(_, frame)| frame.octets()));
+        }
+    }
+    Ok(frames)
 }
 
 /// One frame, one outcome.
@@ -75,11 +98,18 @@ fn hold(both: &mut Both, program: &'static str, frame: &[u8]) -> Result<()> {
 }
 
 fn every_truncation_is_seen_alike_and_counted_once() -> Result<()> {
-    let mut both = Both::load()?;
-    for frame in samples()? {
+    every_truncation(&mut Both::load()?, samples()?)
+}
+
+fn every_truncation_in_a_tunnel_is_seen_alike_and_counted_once() -> Result<()> {
+    every_truncation(&mut Both::load_tunnels(Tunnels::ON)?, carried()?)
+}
+
+fn every_truncation(both: &mut Both, samples: Vec<Vec<u8>>) -> Result<()> {
+    for frame in samples {
         for len in SHORTEST..=frame.len() {
             for program in PROGRAMS {
-                hold(&mut both, program, &frame[..len])?;
+                hold(both, program, &frame[..len])?;
             }
         }
     }
@@ -87,10 +117,17 @@ fn every_truncation_is_seen_alike_and_counted_once() -> Result<()> {
 }
 
 fn mutated_frames_are_seen_alike_and_counted_once() -> Result<()> {
+    mutated(&mut Both::load()?, &samples()?)
+}
+
+fn mutated_frames_in_tunnels_are_seen_alike_and_counted_once() -> Result<()> {
+    let samples = [samples()?, carried()?].concat();
+    mutated(&mut Both::load_tunnels(Tunnels::ON)?, &samples)
+}
+
+fn mutated(both: &mut Both, samples: &[Vec<u8>]) -> Result<()> {
     const FRAMES: usize = 30_000;
-    let samples = samples()?;
     let mut random = fastrand::Rng::with_seed(9293);
-    let mut both = Both::load()?;
     for number in 0..FRAMES {
         let mut frame = samples[random.usize(..samples.len())].clone();
         if number % 4 == 0 {
@@ -100,7 +137,7 @@ fn mutated_frames_are_seen_alike_and_counted_once() -> Result<()> {
             let place = random.usize(12..frame.len().max(13)).min(frame.len() - 1);
             frame[place] = random.u8(..);
         }
-        hold(&mut both, PROGRAMS[number % PROGRAMS.len()], &frame)?;
+        hold(both, PROGRAMS[number % PROGRAMS.len()], &frame)?;
     }
     Ok(())
 }

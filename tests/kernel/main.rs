@@ -7,6 +7,7 @@ mod counted;
 mod hostile;
 mod parity;
 mod selection;
+mod tunnels;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         hostile::cases(),
         parity::cases(),
         selection::cases(),
+        tunnels::cases(),
     ];
     suite::run(cases.concat())
 }

@@ -8,7 +8,7 @@ use synfin_ebpf::event::{Direction, Event};
 use synfin_ebpf::flow::Vantage;
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Scope;
-use synfin_ebpf::wire::Link;
+use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_tests::conversation::{Conversation, Sender};
 
 /// Time between two frames, in ns.
@@ -25,7 +25,7 @@ fn talk() -> Conversation {
 
 /// The events of each frame, the client's arriving, the server's leaving.
 fn events(conversation: &Conversation) -> Vec<Vec<Event>> {
-    let tracker = Tracker::new(Filter::default());
+    let tracker = Tracker::new(Filter::default(), Tunnels::ON);
     let mut time_ns = 0;
     let frames = conversation.frames().map(|(sender, frame)| {
         time_ns += STEP_NS;

@@ -5,8 +5,8 @@ use synfin_ebpf::event::{Direction, Why};
 use synfin_ebpf::flow::{Filter, Vantage};
 use synfin_ebpf::octets::Captured;
 use synfin_ebpf::segment::{Flags, Scope};
-use synfin_ebpf::wire::Link;
 use synfin_ebpf::wire::Reject;
+use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
 
@@ -120,7 +120,7 @@ fn headers_past_the_snap_length_are_out_of_reach_and_not_truncated() {
             octets: &octets[..cut],
             wire_len: octets.len(),
         };
-        let tracker = Tracker::new(Filter::default());
+        let tracker = Tracker::new(Filter::default(), Tunnels::ON);
         tracker.take(&captured, &vantage, 1);
         assert_eq!(tracker.counters()[Reject::OutOfReach.index()], 1, "{cut}");
         tracker.take(&octets[..cut], &vantage, 2);

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use synfin_ebpf::segment::Flags;
 
+use crate::carriers::{Carrier, Typed};
+
 /// The client's side of the wire; locally administered, and no interface's address.
 pub const CLIENT_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x0c];
 /// The server's side of the wire; locally administered, and no interface's address.
@@ -55,6 +57,8 @@ pub struct Frame {
     pub macs: [[u8; 6]; 2],
     /// VLAN tags, outer first: EtherType and identifier.
     pub tags: Vec<(u16, u16)>,
+    /// What the packet travels in, outer first.
+    pub carriers: Vec<Carrier>,
     /// IPv4 options, a multiple of four octets.
     pub ip_options: Vec<u8>,
     /// IPv4 identification.
@@ -88,6 +92,7 @@ impl Frame {
             destination,
             macs: [CLIENT_MAC, SERVER_MAC],
             tags: Vec::new(),
+            carriers: Vec::new(),
             ip_options: Vec::new(),
             ident: 0x1234,
             fragment: (0, false),
@@ -142,6 +147,13 @@ impl Frame {
         self
     }
 
+    /// In one more carrier, inside those that are there.
+    #[must_use]
+    pub fn carried(mut self, carrier: Carrier) -> Self {
+        self.carriers.push(carrier);
+        self
+    }
+
     /// With these IPv4 options.
     #[must_use]
     pub fn ip_options(self, options: &[u8]) -> Self {
@@ -172,7 +184,9 @@ impl Frame {
     /// Where the IP header starts.
     #[must_use]
     pub fn network(&self) -> usize {
-        ETHERNET_LEN + TAG_LEN * self.tags.len()
+        let (_, packet) = self.packet();
+        let (_, carried) = self.in_carriers();
+        ETHERNET_LEN + TAG_LEN * self.tags.len() + carried.len() - packet.len()
     }
 
     /// Where the TCP header starts.
@@ -194,18 +208,7 @@ impl Frame {
     /// Where the description fits no frame: addresses of two families, or lengths beyond the fields.
     #[must_use]
     pub fn octets(&self) -> Vec<u8> {
-        let (ether_type, packet) = match (self.source.ip(), self.destination.ip()) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                (0x0800, self.ipv4(source.octets(), destination.octets()))
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                (0x86dd, self.ipv6(source.octets(), destination.octets()))
-            }
-            _ => panic!(
-                "{} and {} are of two families",
-                self.source, self.destination
-            ),
-        };
+        let (ether_type, packet) = self.in_carriers();
         let [source, destination] = self.macs;
         let mut frame = [destination, source].concat();
         for (ether_type, id) in &self.tags {
@@ -216,6 +219,29 @@ impl Frame {
         frame.extend(packet);
         frame.resize(frame.len() + self.padding, 0);
         frame
+    }
+
+    fn in_carriers(&self) -> Typed {
+        let from_client = self.macs != [SERVER_MAC, CLIENT_MAC];
+        let carriers = self.carriers.iter().rev();
+        carriers.fold(self.packet(), |inner, carrier| {
+            carrier.around(inner, from_client)
+        })
+    }
+
+    fn packet(&self) -> Typed {
+        match (self.source.ip(), self.destination.ip()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                (0x0800, self.ipv4(source.octets(), destination.octets()))
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                (0x86dd, self.ipv6(source.octets(), destination.octets()))
+            }
+            _ => panic!(
+                "{} and {} are of two families",
+                self.source, self.destination
+            ),
+        }
     }
 
     fn ipv4(&self, source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
@@ -343,7 +369,7 @@ pub fn patch(frame: &mut [u8], offset: usize, octets: &[u8]) {
 }
 
 /// The Internet checksum (RFC 1071).
-fn checksum(octets: &[u8]) -> u16 {
+pub(crate) fn checksum(octets: &[u8]) -> u16 {
     let words = octets.chunks(2).map(|pair| match *pair {
         [hi, lo] => u32::from(u16::from_be_bytes([hi, lo])),
         [hi] => u32::from(hi) << 8,
@@ -356,7 +382,8 @@ fn checksum(octets: &[u8]) -> u16 {
     !u16::try_from(sum).unwrap_or_default()
 }
 
-fn field(len: usize) -> [u8; 2] {
+/// A length field of two octets.
+pub(crate) fn field(len: usize) -> [u8; 2] {
     u16::try_from(len)
         .expect("a packet of a frame's size")
         .to_be_bytes()

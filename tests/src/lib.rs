@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod capture;
+pub mod carriers;
 pub mod conversation;
 pub mod corpus;
 pub mod daemon;

@@ -72,6 +72,9 @@ impl Reject {
             Self::TruncatedTransport => "truncated_transport",
             Self::BadDataOffset => "bad_data_offset",
             Self::OutOfReach => "headers_out_of_reach",
+            Self::TruncatedTunnel => "truncated_tunnel",
+            Self::BadTunnel => "bad_tunnel",
+            Self::TunnelTooDeep => "tunnel_too_deep",
         }
     }
 }

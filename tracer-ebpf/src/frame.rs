@@ -138,8 +138,8 @@ impl Linear {
     #[inline(always)]
     fn new(start: u32, end: u32) -> Self {
         Self {
-            start: start as usize,
-            end: end as usize,
+            start: unknown(start as usize),
+            end: unknown(end as usize),
         }
     }
 
@@ -157,6 +157,25 @@ impl Linear {
         // SAFETY: `at..at + N` was compared with the buffer's end just above; the verifier proves it.
         Some(unsafe { load(at) })
     }
+}
+
+/// The same address, of which the compiler no longer knows that it is below 4 GiB.
+///
+/// In a loop it would make `end - 8 < at` of `at + 8 > end`, and the verifier refuses to calculate with
+/// the end of a packet.
+#[inline(always)]
+fn unknown(address: usize) -> usize {
+    let same: usize;
+    // SAFETY: copies a register.
+    unsafe {
+        asm!(
+            "{0} = {1}",
+            out(reg) same,
+            in(reg) address,
+            options(pure, nomem, nostack)
+        );
+    }
+    same
 }
 
 /// The low half, which is all that the helpers take; frames are shorter.

@@ -3,6 +3,7 @@
 
 use synfin_ebpf::flow::filter::{Filter, MAX_TERMS, Network};
 use synfin_ebpf::segment::Address;
+use synfin_ebpf::wire::Tunnels;
 
 /// For how long a significant segment keeps its connection watched, in jiffies.
 #[unsafe(no_mangle)]
@@ -27,6 +28,10 @@ static FILTER: Filter = Filter {
     port_count: 0,
     host_count: 0,
 };
+
+/// Which tunnels are looked into.
+#[unsafe(no_mangle)]
+static TUNNELS: Tunnels = Tunnels::OFF;
 
 /// For how long a significant segment keeps its connection watched, in jiffies.
 #[inline(always)]
@@ -55,4 +60,11 @@ pub(crate) fn accounts() -> bool {
 pub(crate) fn filter() -> &'static Filter {
     // The loader sets another value than the compiler sees.
     core::hint::black_box(&FILTER)
+}
+
+/// Which tunnels are looked into.
+#[inline(always)]
+pub(crate) fn tunnels() -> &'static Tunnels {
+    // As above.
+    core::hint::black_box(&TUNNELS)
 }

@@ -1,16 +1,19 @@
 //! What the kernel lends the tracker: per-CPU counters, the watch filter, the flow table, the ring.
 
 use core::intrinsics::{AtomicOrdering, atomic_and, atomic_or};
+use core::ops::{Deref, DerefMut};
 use core::ptr;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns};
-use synfin_ebpf::account::Settled;
+use aya_ebpf::maps::ring_buf::RingBufEntry;
+use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::event::{ABI_VERSION, Event};
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{Flow, Host, Key, Ledgers, Mark};
+use synfin_ebpf::wire::Tunnels;
 
 use crate::globals;
 use crate::maps::{ACCOUNTS, CPUS, Counted, Cpu, EVENTS, FLOWS, READER, Shared, WATCH};
@@ -54,6 +57,10 @@ impl<'c, C: EbpfContext> Kernel<'c, C> {
 impl<C: EbpfContext> Host for Kernel<'_, C> {
     type Entry = &'static Flow;
     type Ledgers = &'static Ledgers;
+    type Slot<'a>
+        = Slot
+    where
+        Self: 'a;
 
     #[inline(always)]
     fn count(&self, index: usize) {
@@ -75,6 +82,11 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     #[inline(always)]
     fn filter(&self) -> &Filter {
         globals::filter()
+    }
+
+    #[inline(always)]
+    fn tunnels(&self) -> &Tunnels {
+        globals::tunnels()
     }
 
     #[inline(always)]
@@ -119,11 +131,15 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
         let Some(mut entry) = EVENTS.reserve::<Settled>(0) else {
             return false;
         };
-        entry.write(Settled {
-            key: *key,
-            abi: ABI_VERSION.into(),
-            accounts: ledgers.accounts(),
-        });
+        let settled = entry.as_mut_ptr();
+        // SAFETY: the entry is as large as what is written; ledgers begin with accounts. Copied as one
+        // piece, since all the words at once would not fit onto the stack.
+        unsafe {
+            (&raw mut (*settled).key).write(*key);
+            (&raw mut (*settled).abi).write(ABI_VERSION.into());
+            let accounts = ptr::from_ref(ledgers).cast::<Accounts>();
+            ptr::copy_nonoverlapping(accounts, &raw mut (*settled).accounts, 1);
+        }
         entry.submit(BPF_RB_NO_WAKEUP.into());
         true
     }
@@ -155,6 +171,16 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
+    fn forget_word(&self, word: u64) -> u64 {
+        // SAFETY: the element belongs to this CPU.
+        unsafe {
+            let place = (&raw mut (*self.cpu).forgotten).cast::<u64>();
+            ptr::write_volatile(place, word);
+            ptr::read_volatile(place)
+        }
+    }
+
+    #[inline(always)]
     fn now_ns(&self) -> u64 {
         // SAFETY: takes nothing and only reads a clock.
         unsafe { bpf_ktime_get_ns() }
@@ -178,18 +204,37 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
-    fn emit(&self, fill: impl FnOnce(&mut Event)) -> bool {
-        let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
-            return false;
-        };
-        // SAFETY: all zero is a valid event, and `write_bytes` makes it that.
-        let event = unsafe {
-            entry.as_mut_ptr().write_bytes(0, 1);
-            entry.assume_init_mut()
-        };
-        fill(event);
-        entry.submit(wake_up());
-        true
+    fn reserve(&self) -> Option<Slot> {
+        let mut entry = EVENTS.reserve::<Event>(0)?;
+        // SAFETY: the entry is as large as an event.
+        unsafe { entry.as_mut_ptr().write_bytes(0, 1) };
+        Some(Slot(entry))
+    }
+
+    #[inline(always)]
+    fn submit(&self, event: Slot) {
+        event.0.submit(wake_up());
+    }
+}
+
+/// Room in the ring, all zero at first.
+pub(crate) struct Slot(RingBufEntry<Event>);
+
+impl Deref for Slot {
+    type Target = Event;
+
+    #[inline(always)]
+    fn deref(&self) -> &Event {
+        // SAFETY: all zero was a valid event.
+        unsafe { self.0.assume_init_ref() }
+    }
+}
+
+impl DerefMut for Slot {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Event {
+        // SAFETY: as above.
+        unsafe { self.0.assume_init_mut() }
     }
 }
 

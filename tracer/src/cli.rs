@@ -4,11 +4,14 @@ mod ends;
 mod limits;
 mod printing;
 mod read;
+mod tunnels;
 
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use synfin_ebpf::wire::Tunnels;
 
 use crate::attach::XdpChoice;
 
@@ -16,6 +19,7 @@ pub use ends::Ends;
 pub use limits::Limits;
 pub use printing::{Format, Printing};
 pub use read::Read;
+pub use tunnels::Carriers;
 
 /// Traces TCP connections from the first SYN to the last ACK.
 #[derive(Debug, Parser)]
@@ -31,12 +35,12 @@ impl Cli {
     #[must_use]
     pub fn parse_checked() -> Self {
         let cli = Self::parse();
-        let (ends, printing) = match &cli.command {
-            Command::Trace(trace) => (&trace.ends, &trace.printing),
-            Command::Read(read) => (&read.ends, &read.printing),
+        let (ends, carriers, printing) = match &cli.command {
+            Command::Trace(trace) => (&trace.ends, &trace.carriers, &trace.printing),
+            Command::Read(read) => (&read.ends, &read.carriers, &read.printing),
         };
         let wrong = |kind, error| -> ! { Self::command().error(kind, error).exit() };
-        if let Err(error) = ends.filter() {
+        if let Some(error) = ends.filter().err().or_else(|| carriers.tunnels().err()) {
             wrong(ErrorKind::TooManyValues, error);
         }
         if let Err(error) = printing.check() {
@@ -72,6 +76,15 @@ pub struct Trace {
     /// Which connections to look at.
     #[command(flatten)]
     pub ends: Ends,
+
+    /// Look into tunnels (VXLAN, Geneve, GRE, IP in IP, PPPoE, MPLS), too, and trace the connections
+    /// in them
+    #[arg(long, help_heading = "What to trace")]
+    pub tunnels: bool,
+
+    /// What else is a tunnel; implies --tunnels.
+    #[command(flatten)]
+    pub carriers: Carriers,
 
     /// Which way to look
     #[arg(
@@ -158,6 +171,20 @@ pub struct Trace {
     pub xdp_mode: XdpMode,
 }
 
+impl Trace {
+    /// The tunnels that the kernel looks into.
+    ///
+    /// # Errors
+    /// Where there are more VXLAN ports than there is room for.
+    pub fn tunnels(&self) -> Result<Tunnels, String> {
+        if self.tunnels || !self.carriers.vxlan_ports.is_empty() {
+            self.carriers.tunnels()
+        } else {
+            Ok(Tunnels::OFF)
+        }
+    }
+}
+
 /// Which way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Directions {
@@ -211,6 +238,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn tunnels_are_looked_into_when_asked_for() {
+        let tunnels = |arguments: &[&str]| {
+            let all = [&["synfin", "trace", "-i", "eth0"], arguments].concat();
+            match Cli::try_parse_from(all).unwrap().command {
+                Command::Trace(trace) => trace.tunnels(),
+                Command::Read(read) => read.carriers.tunnels(),
+            }
+        };
+        assert_eq!(tunnels(&[]), Ok(Tunnels::OFF));
+        assert_eq!(tunnels(&["--tunnels"]), Ok(Tunnels::ON));
+        let ports = tunnels(&["--vxlan-port", "8472"]);
+        assert_eq!(ports.ok(), Tunnels::with_vxlan_ports(&[8472]));
+        assert!(tunnels(&["--vxlan-port", "1,2,3,4,5"]).is_err());
     }
 
     #[test]

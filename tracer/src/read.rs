@@ -100,10 +100,12 @@ struct Reader {
 impl Reader {
     fn new(options: &Read) -> anyhow::Result<Self> {
         let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
+        let tunnels = options.carriers.tunnels();
+        let tunnels = tunnels.map_err(|error| anyhow!(error))?;
         let (writer, broken) = Writer::start_patient(io::stdout()).context("start the writer")?;
         Ok(Self {
             window: Window::new(options.since, options.until),
-            tracker: Tracker::new(filter).with_accounts(),
+            tracker: Tracker::new(filter, tunnels).with_accounts(),
             assembler: Assembler::new(Settings {
                 handshake_timeout_ns: options.limits.handshake_timeout_ns(),
                 max_connections: options.limits.max_connections,

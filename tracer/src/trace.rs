@@ -41,6 +41,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     // From here on a signal ends the trace in good order, also while attaching.
     let mut stop = Stop::new(options.duration)?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
+    let tunnels = options.tunnels().map_err(|error| anyhow!(error))?;
     let mut devices = Vec::new();
     for name in &options.interfaces {
         let device = Device::find(name).await?;
@@ -54,6 +55,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         table_size: options.table_size,
         filter,
         accounts: options.account.then_some(options.account_size),
+        tunnels,
     };
     let mut programs = Programs::load(&load)?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;

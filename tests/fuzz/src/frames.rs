@@ -9,7 +9,7 @@ use synfin_ebpf::event::{ABI_VERSION, Direction, Event};
 use synfin_ebpf::flow::{Filter, Key, Vantage};
 use synfin_ebpf::octets::{Captured, Octets as _};
 use synfin_ebpf::segment::{MAX_OPTIONS, Scope};
-use synfin_ebpf::wire::{self, Link};
+use synfin_ebpf::wire::{self, Link, Tunnels};
 
 use crate::input::Input;
 use crate::records::{Records, assembler};
@@ -38,7 +38,7 @@ pub fn frames(input: &[u8]) {
     let mut input = Input(input);
     let link = LINKS[usize::from(input.u8()) % LINKS.len()];
     let settings = input.u8();
-    let tracker = Tracker::new(Filter::default());
+    let tracker = Tracker::new(Filter::default(), Tunnels::ON);
     let tracker = if settings & COUNTED == 0 {
         tracker
     } else {
@@ -98,7 +98,11 @@ pub fn octets(pause: u8, beyond: u8, frame: &[u8]) -> Vec<u8> {
 
 /// What the parser says of a frame is about that frame.
 pub(crate) fn look(frame: &Captured<'_>, vantage: &Vantage) {
-    let Ok(Some(located)) = wire::locate(frame, vantage.link, vantage.scope) else {
+    let Ok(Some(located)) =
+        wire::locate(frame, vantage.link, vantage.scope, &Tunnels::ON, |words| {
+            words
+        })
+    else {
         return;
     };
     assert!(
@@ -106,7 +110,9 @@ pub(crate) fn look(frame: &Captured<'_>, vantage: &Vantage) {
         "{located:?}"
     );
     assert!(
-        usize::try_from(located.len).is_ok_and(|len| len <= frame.wire_len()),
+        usize::try_from(located.len).is_ok_and(|len| len <= frame.wire_len())
+            // The outer packet may be a fragment, and the inner one end in another.
+            || located.scope.tunnel().is_some(),
         "{located:?}"
     );
     let Ok(segment) = located.segment(frame) else {
@@ -120,7 +126,8 @@ pub(crate) fn look(frame: &Captured<'_>, vantage: &Vantage) {
 fn check(event: &Event, frame: &Captured<'_>) {
     assert_eq!(event.abi, ABI_VERSION);
     assert!(
-        usize::try_from(event.len).is_ok_and(|len| len <= frame.wire_len()),
+        usize::try_from(event.len).is_ok_and(|len| len <= frame.wire_len())
+            || Scope(event.scope).tunnel().is_some(),
         "{event:?}"
     );
     for side in [&event.sender, &event.receiver] {

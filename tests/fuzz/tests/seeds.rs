@@ -12,7 +12,7 @@ use synfin::source::{Captures, Next, Tracker};
 use synfin_ebpf::event::{Direction, Event};
 use synfin_ebpf::flow::{Filter, Vantage};
 use synfin_ebpf::segment::{Flags, Scope};
-use synfin_ebpf::wire::Link;
+use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_fuzz::{octets_of_event, octets_of_frame};
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
@@ -239,7 +239,7 @@ fn events() -> Seeds {
 
 /// The events of a conversation, the client's segments arriving and the server's leaving.
 fn tracked(talk: &Conversation) -> Vec<Event> {
-    let tracker = Tracker::new(Filter::default());
+    let tracker = Tracker::new(Filter::default(), Tunnels::ON);
     let mut events = Vec::new();
     let mut time_ns = 0;
     for (sender, frame) in talk.frames() {

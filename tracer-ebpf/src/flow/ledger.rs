@@ -6,6 +6,7 @@
 //! leave under one socket's lock. The words are cells for the reason given in `entry`.
 
 use core::cell::Cell;
+use core::mem::offset_of;
 
 use super::Half;
 use crate::account::{Account, Accounts};
@@ -83,6 +84,19 @@ struct Hole {
     start: Cell<u32>,
     end: Cell<u32>,
 }
+
+// What user space reads comes first, in the layout of `Accounts`.
+const _: () = assert!(
+    offset_of!(Ledgers, lo) == offset_of!(Accounts, lo)
+        && offset_of!(Ledgers, hi) == offset_of!(Accounts, hi)
+        && offset_of!(Ledgers, whole) == offset_of!(Accounts, whole)
+);
+const _: () = assert!(
+    size_of::<Counts>() == size_of::<Account>()
+        && offset_of!(Counts, unseen) == offset_of!(Account, unseen)
+        && offset_of!(Counts, retransmissions) == offset_of!(Account, retransmissions)
+        && offset_of!(Counts, gaps) == offset_of!(Account, gaps)
+);
 
 /// `next` holds.
 const NEXT: u32 = event::Side::NEXT as u32;

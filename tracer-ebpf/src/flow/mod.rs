@@ -15,13 +15,13 @@ pub use key::{Half, Key};
 pub use ledger::Ledgers;
 
 use core::cell::Cell;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 
 use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Side, Why};
 use crate::octets::Octets;
 use crate::segment::{Flags, MAX_OPTIONS, Scope, Segment};
-use crate::wire::{self, Link, Located, Reject};
+use crate::wire::{self, Link, Located, Reject, Tunnels};
 
 /// Places in the watch filter.
 pub const WATCH_SLOTS: usize = 1 << 16;
@@ -30,6 +30,10 @@ pub const WATCH_SLOTS: usize = 1 << 16;
 pub trait Host {
     /// How an entry of the table is held.
     type Entry: Deref<Target = Flow>;
+    /// How the memory of an event is held.
+    type Slot<'a>: DerefMut<Target = Event>
+    where
+        Self: 'a;
 
     /// How the counts of a connection are held.
     type Ledgers: Deref<Target = Ledgers>;
@@ -45,6 +49,9 @@ pub trait Host {
 
     /// Which connections are followed.
     fn filter(&self) -> &Filter;
+
+    /// Which tunnels are looked into.
+    fn tunnels(&self) -> &Tunnels;
 
     /// What is kept of a connection.
     fn flow(&self, key: &Key) -> Option<Self::Entry>;
@@ -77,6 +84,12 @@ pub trait Host {
         words
     }
 
+    /// The same with one word.
+    #[inline(always)]
+    fn forget_word(&self, word: u64) -> u64 {
+        word
+    }
+
     /// Nanoseconds of the monotonic clock, or a capture's time.
     fn now_ns(&self) -> u64;
 
@@ -86,9 +99,12 @@ pub trait Host {
     /// The CPU, and its count of events before this one.
     fn serial(&self) -> (u32, u64);
 
-    /// Lends the memory of an event, all zero, to be filled and hands it out; tells whether there
-    /// was room.
-    fn emit(&self, fill: impl FnOnce(&mut Event)) -> bool;
+    /// Lends the memory of an event, all zero; `None` where there is no room. It has to be given to
+    /// [`Host::submit`].
+    fn reserve(&self) -> Option<Self::Slot<'_>>;
+
+    /// Hands an event out.
+    fn submit(&self, event: Self::Slot<'_>);
 }
 
 /// Where a frame was seen.
@@ -124,7 +140,14 @@ fn look<F: Octets + ?Sized, H: Host>(
     vantage: &Vantage,
     host: &H,
 ) -> Result<bool, Reject> {
-    let Some(located) = wire::locate(frame, vantage.link, vantage.scope)? else {
+    let Some(located) = wire::locate(
+        frame,
+        vantage.link,
+        vantage.scope,
+        host.tunnels(),
+        |words| host.forget(words),
+    )?
+    else {
         return Ok(false);
     };
     follow(frame, &located, vantage, host)?;
@@ -183,8 +206,7 @@ fn follow<F: Octets + ?Sized, H: Host>(
         why = why.with(account(&seen, ledgers, begins, &key, host));
     }
     // Every way to a set of reasons would otherwise be followed to the end by itself.
-    let [why, ..] = host.forget([why.0.into(), 0, 0]);
-    let why = Why((why & 0xffff) as u16);
+    let why = Why((host.forget_word(why.0.into()) & 0xffff) as u16);
     if located.flags.significant() || !why.is_empty() {
         host.watch(slot);
         report(&seen, &key, flow, ledgers, vantage, why, host);
@@ -328,7 +350,9 @@ fn report<F: Octets + ?Sized, H: Host>(
         return;
     }
     let (cpu, serial) = host.serial();
-    let emitted = host.emit(|event| {
+    let slot = host.reserve();
+    let emitted = slot.is_some();
+    if let Some(mut event) = slot {
         event.serial = serial;
         event.time_ns = seen.now_ns;
         let (source, destination) = (key.endpoint(seen.half), key.endpoint(seen.half.peer()));
@@ -336,6 +360,12 @@ fn report<F: Octets + ?Sized, H: Host>(
         event.destination = destination.address.octets();
         event.source_port = source.port;
         event.destination_port = destination.port;
+        if host.tunnels().is_on()
+            && let Some([source, destination]) = seen.located.outer(seen.frame)
+        {
+            event.outer_source = source.octets();
+            event.outer_destination = destination.octets();
+        }
         event.scope = key.scope.0;
         event.seq = segment.seq.0;
         event.ack = segment.ack.0;
@@ -363,7 +393,8 @@ fn report<F: Octets + ?Sized, H: Host>(
         if segment.flags.rst() && segment.len > 0 && !segment.flags.anomalous() {
             seen.tell_text(&mut event.sender);
         }
-    });
+        host.submit(event);
+    }
     let counter = if emitted {
         Counter::Events
     } else {

@@ -3,16 +3,24 @@
 use super::{Reject, Stop, Transport};
 use crate::octets::Octets;
 
-const PROTOCOL_TCP: u8 = 6;
 const MIN_HEADER_LEN: usize = 20;
-const MORE_FRAGMENTS: u64 = 0x2000;
+/// The place of the bit.
+const MORE_FRAGMENTS: u32 = 13;
 const FRAGMENT_OFFSET: u64 = 0x1fff;
 
+/// Passes the header where it carries what is followed; the packet may end elsewhere where another
+/// one around it is a first fragment.
 #[inline(always)]
-pub(super) fn locate<F: Octets + ?Sized>(frame: &F, offset: usize) -> Result<Transport, Stop> {
+pub(super) fn header<F: Octets + ?Sized>(
+    frame: &F,
+    offset: usize,
+    fragment: u64,
+    followed: impl Fn(u64) -> bool,
+) -> Result<Transport, Stop> {
     // Version, header length and type of service; total length; identification; fragmentation.
     let first = frame.be64(offset).ok_or(Reject::TruncatedNetwork)?;
-    let [_, protocol] = frame.read(offset + 8).ok_or(Reject::TruncatedNetwork)?;
+    let second = frame.be16(offset + 8).ok_or(Reject::TruncatedNetwork)?;
+    let protocol = u64::from(second & 0xff);
     if first >> 60 != 4 {
         return Err(Reject::BadIpVersion.into());
     }
@@ -20,7 +28,7 @@ pub(super) fn locate<F: Octets + ?Sized>(frame: &F, offset: usize) -> Result<Tra
     if header_len < MIN_HEADER_LEN {
         return Err(Reject::BadIpHeaderLength.into());
     }
-    if protocol != PROTOCOL_TCP {
+    if !followed(protocol) {
         return Err(Stop::NotTcp);
     }
     let total_len = (first >> 32 & 0xffff) as usize;
@@ -30,15 +38,16 @@ pub(super) fn locate<F: Octets + ?Sized>(frame: &F, offset: usize) -> Result<Tra
     } else {
         offset + total_len
     };
-    if end < offset + header_len || !frame.reaches(end) {
+    if end < offset + header_len || !(fragment != 0 || frame.reaches(end)) {
         return Err(Reject::BadIpLength.into());
     }
     if first & FRAGMENT_OFFSET != 0 {
         return Err(Reject::LaterFragment.into());
     }
     Ok(Transport {
+        protocol,
         offset: offset + header_len,
         end,
-        fragment: first & MORE_FRAGMENTS != 0,
+        fragment: first >> MORE_FRAGMENTS & 1,
     })
 }

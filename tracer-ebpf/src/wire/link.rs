@@ -1,6 +1,6 @@
 //! What a frame begins with: its link-layer header, up to the type of what it carries.
 
-use super::{Layer, Link, Reject, Stop, ethertype};
+use super::{Layer, Link, Reject, Stop, ethertype, ip};
 use crate::octets::Octets;
 use crate::segment::{Scope, Tunnel};
 
@@ -15,9 +15,13 @@ const FAMILY_LEN: usize = 4;
 const PPP_FRAMING: u16 = 0xff03;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
+/// RFC 3032 §4.3; the second is for multicast.
+const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
 
-/// Version 1 and type 1 of a PPPoE header, and the code of a session (RFC 2516 §4).
-const PPPOE_SESSION: u32 = 0x1100;
+/// Version 1 and type 1 (RFC 2516 §4).
+const PPPOE_VERSION: u32 = 0x11;
+/// The code of what is no discovery.
+const PPPOE_SESSION: u32 = 0;
 const PPPOE_LEN: usize = 6;
 
 /// Reads the link-layer header.
@@ -32,10 +36,10 @@ pub(super) fn begin<F: Octets + ?Sized>(
         Ok(Layer::new(ether_type, offset, scope))
     };
     match link {
-        Link::Ethernet => typed(ETHERNET_TYPE, ETHERNET_LEN),
+        Link::Ethernet => ethernet(frame, &Layer::new(ethertype::ETHERNET, 0, scope)),
         Link::Cooked => typed(COOKED_TYPE, COOKED_LEN),
         Link::Cooked2 => typed(0, COOKED_2_LEN),
-        Link::Ip => match version(frame, 0).ok_or(Reject::TruncatedNetwork)? {
+        Link::Ip => match ip::ether_type(frame, 0).ok_or(Reject::TruncatedNetwork)? {
             Some(ether_type) => Ok(Layer::new(ether_type, 0, scope)),
             None => Err(Reject::BadIpVersion.into()),
         },
@@ -54,19 +58,17 @@ pub(super) fn begin<F: Octets + ?Sized>(
             let framing = frame.be16(0).ok_or(Reject::TruncatedLink)?;
             ppp(frame, if framing == PPP_FRAMING { 2 } else { 0 }, scope)
         }
-        Link::Pppoe => pppoe(frame, 0, scope),
+        Link::Pppoe => pppoe(frame, &Layer::new(ethertype::PPPOE, 0, scope)),
     }
 }
 
-/// The type of an IP packet by its version, where that is one.
+/// Passes an Ethernet header.
 #[inline(always)]
-fn version<F: Octets + ?Sized>(frame: &F, offset: usize) -> Option<Option<u16>> {
-    let [octet] = frame.read(offset)?;
-    Some(match octet >> 4 {
-        4 => Some(ethertype::IPV4),
-        6 => Some(ethertype::IPV6),
-        _ => None,
-    })
+pub(super) fn ethernet<F: Octets + ?Sized>(frame: &F, layer: &Layer) -> Result<Layer, Stop> {
+    let ether_type = frame.be16(layer.offset + ETHERNET_TYPE);
+    let ether_type = ether_type.ok_or(Reject::TruncatedLink)?;
+    let offset = layer.offset + ETHERNET_LEN;
+    Ok(Layer::new(ether_type, offset, layer.scope))
 }
 
 /// IPv6 has another number in Linux, in NetBSD and OpenBSD, in FreeBSD, and in macOS.
@@ -80,16 +82,19 @@ fn by_family(family: u32, scope: Scope) -> Result<Layer, Stop> {
     Ok(Layer::new(ether_type, FAMILY_LEN, scope))
 }
 
-/// A PPPoE header at `offset`, and the PPP packet in it.
+/// Passes a PPPoE header, and that of the PPP packet in it.
 #[inline(always)]
-fn pppoe<F: Octets + ?Sized>(frame: &F, offset: usize, scope: Scope) -> Result<Layer, Stop> {
+pub(super) fn pppoe<F: Octets + ?Sized>(frame: &F, layer: &Layer) -> Result<Layer, Stop> {
     // Version, type and code; session.
-    let head = frame.be32(offset).ok_or(Reject::TruncatedLink)?;
-    if head >> 16 != PPPOE_SESSION {
+    let head = frame.be32(layer.offset).ok_or(Reject::TruncatedTunnel)?;
+    if head >> 24 != PPPOE_VERSION {
+        return Err(Reject::BadTunnel.into());
+    }
+    if head >> 16 & 0xff != PPPOE_SESSION {
         return Err(Stop::NotTcp);
     }
-    let scope = scope.within(Tunnel::Pppoe, head & 0xffff);
-    ppp(frame, offset + PPPOE_LEN, scope)
+    let scope = layer.scope.within(Tunnel::Pppoe, head & 0xffff);
+    ppp(frame, layer.offset + PPPOE_LEN, scope)
 }
 
 /// A PPP packet from its protocol field on, which may be compressed to one octet: that one is odd
@@ -105,6 +110,7 @@ fn ppp<F: Octets + ?Sized>(frame: &F, offset: usize, scope: Scope) -> Result<Lay
     let ether_type = match protocol {
         PPP_IPV4 => ethertype::IPV4,
         PPP_IPV6 => ethertype::IPV6,
+        protocol if PPP_MPLS.contains(&protocol) => ethertype::MPLS,
         _ => return Err(Stop::NotTcp),
     };
     Ok(Layer::new(ether_type, offset + len, scope))

@@ -4,18 +4,24 @@
 //! [`Reject`]. Absent on purpose: building the segment, which the hot path never needs
 //! ([`Located::segment`] does it for the few frames that matter).
 
+mod descent;
 mod ethertype;
+mod ip;
 mod ipv4;
 mod ipv6;
 mod link;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tunnel;
+mod tunnels;
 
 pub use tcp::Located;
+pub use tunnels::{MAX_VXLAN_PORTS, Tunnels};
 
 use crate::octets::Octets;
 use crate::segment::Scope;
+use descent::Outer;
 
 /// What begins at an offset of the frame, by its EtherType, and what was around it.
 #[derive(Clone, Copy, Debug)]
@@ -81,14 +87,17 @@ pub enum Version {
     V6,
 }
 
-/// A TCP header's place and the end of its packet, as the network layer tells them.
+/// The place of what an IP packet carries and the packet's end.
 #[derive(Clone, Copy, Debug)]
 struct Transport {
+    /// What it carries.
+    protocol: u64,
     offset: usize,
     /// Offset past the packet's last octet; what follows is link-layer padding.
     end: usize,
-    /// A first fragment: more of the segment follows elsewhere.
-    fragment: bool,
+    /// 1 for a first fragment: more of the segment follows elsewhere. A number, since the verifier
+    /// follows both ways of a branch, and each truth value is one.
+    fragment: u64,
 }
 
 /// Why the way from the outer header to TCP ended early.
@@ -136,11 +145,17 @@ pub enum Reject {
     /// The headers lie beyond what can be read of the frame: past a capture's snap length, or past
     /// the linear part of a packet buffer.
     OutOfReach,
+    /// The frame ends inside a tunnel's header.
+    TruncatedTunnel,
+    /// A tunnel's header that is of another version, or lacks what it has to have.
+    BadTunnel,
+    /// More tunnels one inside the other, or more headers in all, than are followed.
+    TunnelTooDeep,
 }
 
 impl Reject {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::TruncatedLink,
         Self::TooManyVlanTags,
         Self::TruncatedNetwork,
@@ -153,6 +168,9 @@ impl Reject {
         Self::TruncatedTransport,
         Self::BadDataOffset,
         Self::OutOfReach,
+        Self::TruncatedTunnel,
+        Self::BadTunnel,
+        Self::TunnelTooDeep,
     ];
 
     /// Whether the frame seemed to end inside its headers.
@@ -161,14 +179,18 @@ impl Reject {
     pub const fn truncated(self) -> bool {
         matches!(
             self,
-            Self::TruncatedLink | Self::TruncatedNetwork | Self::TruncatedTransport
+            Self::TruncatedLink
+                | Self::TruncatedNetwork
+                | Self::TruncatedTransport
+                | Self::TruncatedTunnel
         )
     }
 }
 
 /// Finds the TCP header of a frame.
 ///
-/// `scope` holds tags that the device took off the frame before it was seen.
+/// `scope` holds tags that the device took off the frame before it was seen. `forget` gives words
+/// back as they are; the kernel's makes the verifier forget what it knows of them.
 ///
 /// # Errors
 /// A [`Reject`] where the frame is malformed, cut short, or a fragment without ports.
@@ -177,8 +199,17 @@ pub fn locate<F: Octets + ?Sized>(
     frame: &F,
     link: Link,
     scope: Scope,
+    tunnels: &Tunnels,
+    forget: impl Fn([u64; 3]) -> [u64; 3],
 ) -> Result<Option<Located>, Reject> {
-    match descend(frame, link, scope) {
+    let located = match descend(frame, link, scope) {
+        // The common way is short; the one through tunnels begins anew.
+        Err(Stop::NotTcp) if tunnels.is_on() => {
+            descent::descend(frame, link, scope, tunnels, forget)
+        }
+        located => located,
+    };
+    match located {
         Ok(located) => Ok(Some(located)),
         Err(Stop::NotTcp) => Ok(None),
         Err(Stop::Reject(reject)) => Err(reject),
@@ -189,8 +220,8 @@ pub fn locate<F: Octets + ?Sized>(
 fn descend<F: Octets + ?Sized>(frame: &F, link: Link, scope: Scope) -> Result<Located, Stop> {
     let network = ethertype::locate(frame, link::begin(frame, link, scope)?)?;
     let transport = match network.version {
-        Version::V4 => ipv4::locate(frame, network.offset)?,
+        Version::V4 => ipv4::header(frame, network.offset, 0, |protocol| protocol == ip::TCP)?,
         Version::V6 => ipv6::locate(frame, network.offset)?,
     };
-    Ok(tcp::locate(frame, &network, &transport)?)
+    Ok(tcp::locate(frame, &network, &transport, Outer::default())?)
 }

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 
+use super::descent::Outer;
 use super::{Network, Reject, Transport, Version};
 use crate::octets::Octets;
 use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Scope, Segment};
@@ -30,6 +31,7 @@ pub struct Located {
     pub options_len: u8,
     network: usize,
     transport: usize,
+    outer: Outer,
 }
 
 #[inline(always)]
@@ -37,10 +39,11 @@ pub(super) fn locate<F: Octets + ?Sized>(
     frame: &F,
     network: &Network,
     transport: &Transport,
+    outer: Outer,
 ) -> Result<Located, Reject> {
     let available = transport.end.saturating_sub(transport.offset);
     if available < MIN_HEADER_LEN {
-        return Err(if transport.fragment {
+        return Err(if transport.fragment != 0 {
             Reject::TinyFragment
         } else {
             Reject::TruncatedTransport
@@ -61,6 +64,7 @@ pub(super) fn locate<F: Octets + ?Sized>(
         len: u32::try_from(available - header_len).unwrap_or(u32::MAX),
         network: network.offset,
         transport: transport.offset,
+        outer,
         options_len: ((word >> 12) as u8).wrapping_sub(MIN_WORDS).wrapping_mul(4),
     })
 }
@@ -77,7 +81,7 @@ impl Located {
                 | (self.flags.0 as u64) << 32
                 | (self.options_len as u64) << 40
                 | version << 48,
-            self.len as u64,
+            self.len as u64 | self.outer.0 << 32,
             self.scope.0,
         ]
     }
@@ -85,7 +89,7 @@ impl Located {
     /// What [`Located::pack`] packed.
     #[inline(always)]
     #[must_use]
-    pub const fn unpack([places, len, scope]: [u64; 3]) -> Self {
+    pub const fn unpack([places, ends, scope]: [u64; 3]) -> Self {
         Self {
             version: if places >> 48 == 0 {
                 Version::V4
@@ -94,10 +98,11 @@ impl Located {
             },
             scope: Scope(scope),
             flags: Flags((places >> 32 & 0xff) as u8),
-            len: (len & 0xffff_ffff) as u32,
+            len: (ends & 0xffff_ffff) as u32,
             options_len: (places >> 40 & 0x3f) as u8,
             network: (places & MAX_PLACE) as usize,
             transport: (places >> 16 & MAX_PLACE) as usize,
+            outer: Outer::new(ends >> 32),
         }
     }
 
@@ -107,31 +112,14 @@ impl Located {
     /// [`Reject::TruncatedNetwork`] or [`Reject::TruncatedTransport`] where the frame was cut short.
     #[inline(always)]
     pub fn hash<F: Octets + ?Sized>(&self, frame: &F) -> Result<u32, Reject> {
-        let (source, destination) = match self.version {
-            Version::V4 => {
-                let addresses = frame.read(self.network + IPV4_ADDRESSES);
-                let both = u64::from_ne_bytes(addresses.ok_or(Reject::TruncatedNetwork)?);
-                (both & u64::from(u32::MAX), both >> 32)
-            }
-            Version::V6 => {
-                let read = |offset| frame.read::<8>(self.network + IPV6_ADDRESSES + offset);
-                let fold = |offset| {
-                    let prefix = u64::from_ne_bytes(read(offset)?);
-                    Some(prefix.rotate_left(21) ^ u64::from_ne_bytes(read(offset + 8)?))
-                };
-                (
-                    fold(0).ok_or(Reject::TruncatedNetwork)?,
-                    fold(16).ok_or(Reject::TruncatedNetwork)?,
-                )
-            }
-        };
+        let ends = address_words(frame, self.version, self.network);
+        let (source, destination) = ends.ok_or(Reject::TruncatedNetwork)?;
         let ports = frame.read(self.transport);
         let ports = u32::from_ne_bytes(ports.ok_or(Reject::TruncatedTransport)?);
         let from = source ^ (u64::from(ports & 0xffff) << 32);
         let to = destination ^ (u64::from(ports >> 16) << 32);
-        // Both ends enter by sums of their own mixes, so that the direction does not matter.
-        let sum = mix(from).wrapping_add(mix(to));
-        Ok((sum >> 32) as u32 ^ ((self.scope.0 ^ self.scope.0 >> 32) & 0xffff_ffff) as u32)
+        let scope = (self.scope.0 ^ self.scope.0 >> 32) & 0xffff_ffff;
+        Ok(both_ways(from, to) ^ scope as u32)
     }
 
     /// Reads the segment's numbers.
@@ -163,7 +151,8 @@ impl Located {
     /// [`Reject::TruncatedNetwork`] or [`Reject::TruncatedTransport`] where the frame was cut short.
     #[inline(always)]
     pub fn endpoints<F: Octets + ?Sized>(&self, frame: &F) -> Result<[Endpoint; 2], Reject> {
-        let [source, destination] = self.addresses(frame).ok_or(Reject::TruncatedNetwork)?;
+        let addresses = addresses(frame, self.version, self.network);
+        let [source, destination] = addresses.ok_or(Reject::TruncatedNetwork)?;
         let port = |offset| frame.be16(self.transport + offset);
         let endpoint = |address, offset| {
             let port = port(offset).ok_or(Reject::TruncatedTransport)?;
@@ -201,23 +190,67 @@ impl Located {
         }
     }
 
+    /// Reads the addresses between which the innermost tunnel runs, this packet's sender first; `None`
+    /// outside of tunnels between addresses.
     #[inline(always)]
-    fn addresses<F: Octets + ?Sized>(&self, frame: &F) -> Option<[Address; 2]> {
-        match self.version {
-            Version::V4 => {
-                let at = self.network + IPV4_ADDRESSES;
-                let source = frame.read(at)?;
-                Some([Address::v4(source), Address::v4(frame.read(at + 4)?)])
-            }
-            Version::V6 => {
-                let at = self.network + IPV6_ADDRESSES;
-                Some([
-                    Address::v6(frame.read(at)?),
-                    Address::v6(frame.read(at + 16)?),
-                ])
-            }
+    #[must_use]
+    pub fn outer<F: Octets + ?Sized>(&self, frame: &F) -> Option<[Address; 2]> {
+        let (version, network) = self.outer.get()?;
+        addresses(frame, version, network)
+    }
+}
+
+/// Source and destination of an IP header.
+#[inline(always)]
+fn addresses<F: Octets + ?Sized>(
+    frame: &F,
+    version: Version,
+    network: usize,
+) -> Option<[Address; 2]> {
+    match version {
+        Version::V4 => {
+            let at = network + IPV4_ADDRESSES;
+            let source = frame.read(at)?;
+            Some([Address::v4(source), Address::v4(frame.read(at + 4)?)])
+        }
+        Version::V6 => {
+            let at = network + IPV6_ADDRESSES;
+            Some([
+                Address::v6(frame.read(at)?),
+                Address::v6(frame.read(at + 16)?),
+            ])
         }
     }
+}
+
+/// Source and destination of an IP header, a word each, to make hashes of.
+#[inline(always)]
+pub(super) fn address_words<F: Octets + ?Sized>(
+    frame: &F,
+    version: Version,
+    network: usize,
+) -> Option<(u64, u64)> {
+    match version {
+        Version::V4 => {
+            let both = u64::from_ne_bytes(frame.read(network + IPV4_ADDRESSES)?);
+            Some((both & u64::from(u32::MAX), both >> 32))
+        }
+        Version::V6 => {
+            let fold = |offset| {
+                let read = |offset| frame.read(network + IPV6_ADDRESSES + offset);
+                let prefix = u64::from_ne_bytes(read(offset)?);
+                Some(prefix.rotate_left(21) ^ u64::from_ne_bytes(read(offset + 8)?))
+            };
+            Some((fold(0)?, fold(16)?))
+        }
+    }
+}
+
+/// One hash of two ends that is the same when they change places: they enter by sums of their own
+/// mixes.
+#[inline(always)]
+pub(super) const fn both_ways(from: u64, to: u64) -> u32 {
+    (mix(from).wrapping_add(mix(to)) >> 32) as u32
 }
 
 /// A multiplication spreads the low bits upwards, the shift brings them back.

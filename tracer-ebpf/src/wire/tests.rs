@@ -1,5 +1,7 @@
 //! Frames and where their TCP header is found, or why not.
 
+mod tunnels;
+
 use core::cell::Cell;
 use std::vec;
 use std::vec::Vec;
@@ -67,14 +69,23 @@ fn ipv6(extensions: &[(u8, u8, u16)], segment: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// Through all tunnels.
+fn look<F: Octets + ?Sized>(
+    frame: &F,
+    link: Link,
+    scope: Scope,
+) -> Result<Option<Located>, Reject> {
+    locate(frame, link, scope, &Tunnels::ON, |words| words)
+}
+
 fn found(frame: &[u8]) -> Located {
-    locate(frame, Link::Ethernet, Scope::default())
+    look(frame, Link::Ethernet, Scope::default())
         .unwrap()
         .unwrap()
 }
 
 fn refused(frame: &[u8]) -> Reject {
-    locate(frame, Link::Ethernet, Scope::default()).unwrap_err()
+    look(frame, Link::Ethernet, Scope::default()).unwrap_err()
 }
 
 #[test]
@@ -131,10 +142,10 @@ fn two_tags_make_the_scope_and_a_third_is_refused() {
 #[test]
 fn a_tag_that_the_device_took_off_is_the_outer_one() {
     let frame = ethernet(&[8], 0x0800, &ipv4(0, 0, &SYN));
-    let located = locate(frame.as_slice(), Link::Ethernet, Scope::default().tagged(7));
+    let located = look(frame.as_slice(), Link::Ethernet, Scope::default().tagged(7));
     assert!(located.unwrap().unwrap().scope.vlans().eq([7, 8]));
     let frame = ethernet(&[8, 9], 0x0800, &ipv4(0, 0, &SYN));
-    let refused = locate(frame.as_slice(), Link::Ethernet, Scope::default().tagged(7));
+    let refused = look(frame.as_slice(), Link::Ethernet, Scope::default().tagged(7));
     assert_eq!(refused.unwrap_err(), Reject::TooManyVlanTags);
 }
 
@@ -219,7 +230,7 @@ fn other_protocols_are_no_rejects() {
         ethernet(&[], 0x86dd, &ipv6(&[(50, 0, 0)], &SYN)),
     ] {
         assert!(
-            locate(frame.as_slice(), Link::Ethernet, Scope::default())
+            look(frame.as_slice(), Link::Ethernet, Scope::default())
                 .unwrap()
                 .is_none()
         );
@@ -250,7 +261,7 @@ fn a_short_snap_length_is_no_lie_about_the_length() {
         wire_len: frame.len(),
     };
     assert_eq!(
-        locate(&cut, Link::Ethernet, Scope::default())
+        look(&cut, Link::Ethernet, Scope::default())
             .unwrap()
             .unwrap()
             .len,
@@ -332,7 +343,7 @@ fn every_link_type_leads_to_the_segment_and_every_truncation_is_refused() {
         (Version::V6, ipv6(&[(0, 0, 0)], &SYN)),
     ] {
         for (link, frame) in linked(version, &packet) {
-            let located = locate(frame.as_slice(), link, Scope::default());
+            let located = look(frame.as_slice(), link, Scope::default());
             let located = located.unwrap().unwrap();
             assert_eq!(located.version, version, "{link:?}");
             let segment = located.segment(frame.as_slice()).unwrap();
@@ -340,7 +351,7 @@ fn every_link_type_leads_to_the_segment_and_every_truncation_is_refused() {
             let session = (link == Link::Pppoe).then_some((Tunnel::Pppoe, 0x1234));
             assert_eq!(located.scope.tunnel(), session);
             for len in 0..frame.len() {
-                let reject = locate(&frame[..len], link, Scope::default()).unwrap_err();
+                let reject = look(&frame[..len], link, Scope::default()).unwrap_err();
                 assert!(
                     reject.truncated() || reject == Reject::BadIpLength,
                     "{link:?}, {len}: {reject:?}"
@@ -359,7 +370,7 @@ fn cooked_frames_may_carry_tags() {
         [&head, &packet[..]].concat()
     };
     for (link, frame) in [(Link::Cooked, head(16, 14)), (Link::Cooked2, head(20, 0))] {
-        let located = locate(frame.as_slice(), link, Scope::default());
+        let located = look(frame.as_slice(), link, Scope::default());
         assert!(located.unwrap().unwrap().scope.vlans().eq([7]));
     }
 }
@@ -377,12 +388,12 @@ fn what_a_link_carries_beside_ip_is_not_tcp() {
         (Link::Pppoe, &[0x11, 0, 0, 7, 0, 9, 0xc0, 0x21]),
     ] {
         let frame = [head, &ipv4(0, 0, &SYN)].concat();
-        let located = locate(frame.as_slice(), link, Scope::default());
+        let located = look(frame.as_slice(), link, Scope::default());
         assert_eq!(located, Ok(None), "{link:?}");
     }
     let frame = [0x50; 40];
     assert_eq!(
-        locate(frame.as_slice(), Link::Ip, Scope::default()),
+        look(frame.as_slice(), Link::Ip, Scope::default()),
         Err(Reject::BadIpVersion)
     );
 }
@@ -403,7 +414,7 @@ proptest! {
             }
         }
         let frame = ethernet(&[], ether_type, &packet);
-        if let Ok(Some(located)) = locate(frame.as_slice(), Link::Ethernet, Scope::default()) {
+        if let Ok(Some(located)) = look(frame.as_slice(), Link::Ethernet, Scope::default()) {
             prop_assert!(located.len as usize <= frame.len());
             prop_assert!(located.segment(frame.as_slice()).is_ok());
             prop_assert!(located.endpoints(frame.as_slice()).is_ok());
@@ -430,7 +441,7 @@ proptest! {
     ) {
         let wire_len = wire_len.max(octets.len());
         let frame = Captured { octets: &octets, wire_len };
-        if let Ok(Some(located)) = locate(&frame, link, Scope::default()) {
+        if let Ok(Some(located)) = look(&frame, link, Scope::default()) {
             prop_assert!(located.len as usize <= wire_len);
         }
     }

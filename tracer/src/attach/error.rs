@@ -199,6 +199,7 @@ fn release() -> String {
 #[cfg(test)]
 mod tests {
     use synfin_ebpf::flow::filter::Filter;
+    use synfin_ebpf::wire::Tunnels;
 
     use super::*;
 
@@ -212,6 +213,7 @@ mod tests {
             table_size: 1,
             filter: Filter::default(),
             accounts: None,
+            tunnels: Tunnels::OFF,
         };
         AttachError::load(error, &options).to_string()
     }

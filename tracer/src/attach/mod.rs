@@ -19,6 +19,7 @@ use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::filter::Filter;
+use synfin_ebpf::wire::Tunnels;
 
 use crate::source::AccountTable;
 
@@ -36,6 +37,8 @@ pub struct LoadOptions {
     pub filter: Filter,
     /// Connections that the segments are counted of; `None` where none are.
     pub accounts: Option<u32>,
+    /// Which tunnels are looked into.
+    pub tunnels: Tunnels,
 }
 
 /// The loaded programs.
@@ -69,6 +72,7 @@ impl Programs {
     pub fn load_object(object: &[u8], options: &LoadOptions) -> Result<Self, AttachError> {
         let watch_jiffies = u32::try_from(WATCH_SECONDS * tick::rate()?).unwrap_or(u32::MAX);
         let filter = options.filter.to_octets();
+        let tunnels = options.tunnels.to_octets();
         let ring_watermark = u64::from(options.ring_size) / 4 * 3;
         let ebpf = EbpfLoader::new()
             .override_global("WATCH_JIFFIES", &watch_jiffies, true)
@@ -80,6 +84,7 @@ impl Programs {
                 true,
             )
             .map_max_entries("ACCOUNTS", options.accounts.unwrap_or(1))
+            .override_global("TUNNELS", &tunnels[..], true)
             .map_max_entries("EVENTS", options.ring_size)
             .map_max_entries("FLOWS", options.table_size)
             .load(object)

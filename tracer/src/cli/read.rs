@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ends, Limits, Printing};
+use super::{Carriers, Ends, Limits, Printing};
 use crate::read::When;
 
 /// Options of `synfin read`.
@@ -17,6 +17,10 @@ pub struct Read {
     /// Which connections to look at.
     #[command(flatten)]
     pub ends: Ends,
+
+    /// What else is a tunnel.
+    #[command(flatten)]
+    pub carriers: Carriers,
 
     /// Only packets from this time on: RFC 3339, or +30s after the start of the capture
     #[arg(long, value_name = "TIME", help_heading = "What to read")]

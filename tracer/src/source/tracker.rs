@@ -4,7 +4,7 @@
 //! this is the other [`Host`] of the one tracker. What is kept of a connection stays until
 //! [`Tracker::forget`]: whoever assembles the events knows when it is over.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Vantage, WATCH_SLOTS};
 use synfin_ebpf::octets::Octets;
+use synfin_ebpf::wire::Tunnels;
 
 /// For how long a significant segment keeps its connection watched, in ns.
 const WATCH_NS: u64 = 8_000_000_000;
@@ -23,6 +24,7 @@ const WATCH_NS: u64 = 8_000_000_000;
 /// Follows openings and closings in frames.
 pub struct Tracker {
     filter: Filter,
+    tunnels: Tunnels,
     accounts: bool,
     kept: RefCell<HashMap<Key, Rc<Kept>, RandomState>>,
     /// The connection of the frame at hand, which is asked for more than once.
@@ -66,11 +68,12 @@ impl Deref for Counted {
 }
 
 impl Tracker {
-    /// Follows the connections that pass the filter.
+    /// Follows the connections that pass the filter, also those in tunnels if so wished.
     #[must_use]
-    pub fn new(filter: Filter) -> Self {
+    pub fn new(filter: Filter, tunnels: Tunnels) -> Self {
         Self {
             filter,
+            tunnels,
             accounts: false,
             kept: RefCell::default(),
             latest: RefCell::default(),
@@ -164,6 +167,7 @@ impl Tracker {
 impl Host for Tracker {
     type Entry = Entry;
     type Ledgers = Counted;
+    type Slot<'a> = RefMut<'a, Event>;
 
     fn count(&self, index: usize) {
         if let Some(counter) = self.counters.get(index) {
@@ -184,6 +188,10 @@ impl Host for Tracker {
 
     fn filter(&self) -> &Filter {
         &self.filter
+    }
+
+    fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
     }
 
     fn flow(&self, key: &Key) -> Option<Entry> {
@@ -236,11 +244,13 @@ impl Host for Tracker {
         (0, serial)
     }
 
-    fn emit(&self, fill: impl FnOnce(&mut Event)) -> bool {
+    fn reserve(&self) -> Option<RefMut<'_, Event>> {
         let mut event = self.event.borrow_mut();
         *event = NO_EVENT;
-        fill(&mut event);
+        Some(event)
+    }
+
+    fn submit(&self, _: RefMut<'_, Event>) {
         self.has_event.set(true);
-        true
     }
 }

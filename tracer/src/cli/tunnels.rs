@@ -1,0 +1,33 @@
+//! What is looked for inside of tunnels.
+
+use std::num::NonZeroU16;
+
+use clap::Args;
+use synfin_ebpf::wire::{MAX_VXLAN_PORTS, Tunnels};
+
+/// Options of everything that looks into tunnels.
+#[derive(Args, Clone, Debug)]
+pub struct Carriers {
+    /// UDP port of VXLAN beside 4789; give it again for several
+    #[arg(
+        long = "vxlan-port",
+        value_name = "PORT",
+        value_delimiter = ',',
+        help_heading = "What to trace"
+    )]
+    pub vxlan_ports: Vec<NonZeroU16>,
+}
+
+impl Carriers {
+    /// Looks into all tunnels.
+    ///
+    /// # Errors
+    /// Where there are more ports than there is room for.
+    pub fn tunnels(&self) -> Result<Tunnels, String> {
+        let ports: Vec<u16> = self.vxlan_ports.iter().map(|port| port.get()).collect();
+        Tunnels::with_vxlan_ports(&ports).ok_or_else(|| {
+            let given = ports.len();
+            format!("--vxlan-port takes at most {MAX_VXLAN_PORTS} values, and {given} were given")
+        })
+    }
+}
