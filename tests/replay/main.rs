@@ -1,6 +1,8 @@
 //! Frames through the tracker and the assembler in user space: no root, no kernel.
 
+mod proof;
 mod records;
+mod robust;
 mod steps;
 
 use synfin::source::Tracker;

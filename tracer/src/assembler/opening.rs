@@ -174,9 +174,10 @@ impl Track {
                 });
             }
         }
+        // A server's bare ACK is no SYN-ACK, but for one that sent a SYN of its own; and an ACK of more
+        // may be a later one.
+        let as_leg = from == Role::Client || self.side(from).sent_syn;
         let peer = self.side_mut(from.peer());
-        // A server's bare ACK is no SYN-ACK, and an ACK of more may be a later one.
-        let as_leg = !bare || from == Role::Client;
         let as_leg = as_leg
             && peer
                 .iss

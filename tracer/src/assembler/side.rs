@@ -91,7 +91,8 @@ impl Side {
         let Some(iss) = known.iss() else {
             return false;
         };
-        if self.syns > 0 {
+        // What its peer's SYN-ACK proved is not to be learnt otherwise.
+        if self.syns > 0 || self.iss.is_some_and(|proved| proved != iss) {
             return false;
         }
         self.iss = Some(iss);

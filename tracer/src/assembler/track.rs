@@ -291,7 +291,9 @@ impl Track {
         let flags = segment.flags;
         let t_ns = event.time_ns;
         let again_syn = flags.syn() && self.take_syn(segment, event, from);
-        let proof = if flags.ack() {
+        // A SYN-ACK with another number than its sender's proves nothing of this connection.
+        let foreign = flags.syn() && self.side(from).iss != Some(segment.seq);
+        let proof = if flags.ack() && !foreign {
             self.take_ack(segment, from, t_ns)
         } else {
             None

@@ -194,6 +194,9 @@ fn open_kind(track: &Track) -> OpenKind {
         OpenKind::Simultaneous
     } else if server.sent_syn {
         OpenKind::Split
+    } else if client.sent_syn_ack {
+        // It answers a SYN that was not seen.
+        OpenKind::Simultaneous
     } else {
         OpenKind::ThreeWay
     }
