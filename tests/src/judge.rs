@@ -208,9 +208,11 @@ mod tests {
             .close(Sender::Server);
         // The first day of 2026.
         let start = 1_767_225_600_000_000_000;
-        let seen = (start..)
+        let seen = (1..)
+            .zip(start..)
             .zip(talk.frames())
-            .map(|(time_ns, (_, frame))| Seen {
+            .map(|((number, time_ns), (_, frame))| Seen {
+                number,
                 time_ns,
                 source: frame.source,
                 destination: frame.destination,
@@ -219,6 +221,9 @@ mod tests {
                 flags: frame.flags.0,
                 len: u32::try_from(frame.payload.len()).unwrap(),
                 completeness: 31,
+                window: frame.window,
+                stamp: Default::default(),
+                initial_rtt_ns: None,
                 vlans: Vec::new(),
             });
         seen.collect()

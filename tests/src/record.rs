@@ -262,6 +262,22 @@ pub fn connections(output: &str) -> Result<Vec<Connection>> {
     Ok(connections.collect())
 }
 
+/// Reads the connections of a JSON output, and the lone segments that are none.
+///
+/// # Errors
+/// Where a line is no record of version 1; the line is named.
+pub fn with_lone_segments(output: &str) -> Result<Vec<Connection>> {
+    let told = parse(output)?
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Connection(record) | Record::Backscatter(record) | Record::Probe(record) => {
+                Some(*record)
+            }
+            Record::Step(_) => None,
+        });
+    Ok(told.collect())
+}
+
 fn parse_line(line: &str) -> Result<Record> {
     let record: Record =
         serde_json::from_str(line).with_context(|| format!("read the record {line}"))?;

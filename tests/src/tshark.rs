@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail};
 use crate::process::succeed;
 
 /// In the order in which [`Seen`] is read from them.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 20] = [
     "tcp.stream",
+    "frame.number",
     "frame.time_epoch",
     "ip.src",
     "ip.dst",
@@ -24,6 +25,10 @@ const FIELDS: [&str; 15] = [
     "tcp.flags",
     "tcp.len",
     "tcp.completeness",
+    "tcp.window_size_value",
+    "tcp.checksum",
+    "ip.id",
+    "tcp.analysis.initial_rtt",
     "ieee8021ad.id",
     "vlan.id",
 ];
@@ -31,6 +36,8 @@ const FIELDS: [&str; 15] = [
 /// One segment as tshark read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// The frame's place in the capture, from 1.
+    pub number: u64,
     /// When it was captured, in ns since the Unix epoch.
     pub time_ns: i128,
     /// Sender.
@@ -47,6 +54,13 @@ pub struct Seen {
     pub len: u32,
     /// The stream's completeness so far.
     pub completeness: u8,
+    /// SEG.WND as on the wire.
+    pub window: u16,
+    /// Checksum and identification as tshark writes them: what a copy has in common with its
+    /// original.
+    pub stamp: [String; 2],
+    /// From the SYN to the ACK, as tshark reckons, in ns.
+    pub initial_rtt_ns: Option<i128>,
     /// VLAN identifiers, outer first.
     pub vlans: Vec<u16>,
 }
@@ -64,16 +78,16 @@ pub fn streams(capture: &Path) -> Result<Vec<Stream>> {
     command.args(["-n", "-2", "-r"]).arg(capture);
     // It makes the data connection's conversation before its SYN, and then does not see that.
     command.args(["--disable-protocol", "ftp"]);
-    // Packets that an ICMP message quotes were not seen on this wire.
-    command.args(["-Y", "tcp && !icmp && !icmpv6", "-T", "fields"]);
+    // Packets that an ICMP message quotes were not seen on this wire; a header that was cut short
+    // has no numbers.
     command.args([
-        "-E",
-        "separator=/t",
-        "-E",
-        "occurrence=a",
-        "-E",
-        "aggregator=,",
+        "-Y",
+        "tcp.window_size_value && !icmp && !icmpv6",
+        "-T",
+        "fields",
     ]);
+    command.args(["-E", "separator=/t", "-E", "occurrence=a"]);
+    command.args(["-E", "aggregator=,"]);
     for field in FIELDS {
         command.args(["-e", field]);
     }
@@ -85,10 +99,16 @@ pub fn streams(capture: &Path) -> Result<Vec<Stream>> {
     Ok(streams.into_values().collect())
 }
 
+/// The last of several values: that of the innermost header.
+fn inner(field: &str) -> &str {
+    field.rsplit_once(',').map_or(field, |(_, last)| last)
+}
+
 fn parse(line: &str) -> Result<(u32, Seen)> {
     let fields: Vec<&str> = line.split('\t').collect();
     let [
         stream,
+        number,
         time,
         v4_source,
         v4_destination,
@@ -101,6 +121,10 @@ fn parse(line: &str) -> Result<(u32, Seen)> {
         flags,
         len,
         completeness,
+        window,
+        checksum,
+        ident,
+        initial_rtt,
         service_vlans,
         customer_vlans,
     ] = fields[..]
@@ -112,29 +136,49 @@ fn parse(line: &str) -> Result<(u32, Seen)> {
         );
     };
     let endpoint = |v4: &str, v6: &str, port: &str| -> Result<SocketAddr> {
-        let address: IpAddr = if v4.is_empty() { v6 } else { v4 }.parse()?;
-        Ok(SocketAddr::new(address, port.parse()?))
+        let address: IpAddr = inner(if v4.is_empty() { v6 } else { v4 }).parse()?;
+        Ok(SocketAddr::new(address, inner(port).parse()?))
     };
-    let (seconds, nanoseconds) = time.split_once('.').context("a time with a fraction")?;
-    let flags = u16::from_str_radix(flags.trim_start_matches("0x"), 16)?;
+    let flags = u16::from_str_radix(inner(flags).trim_start_matches("0x"), 16)?;
     let vlans = [service_vlans, customer_vlans]
         .into_iter()
         .flat_map(|ids| ids.split(','));
     let vlans = vlans.filter(|id| !id.is_empty()).map(str::parse);
     let seen = Seen {
-        time_ns: seconds.parse::<i128>()? * 1_000_000_000
-            + format!("{nanoseconds:0<9}").parse::<i128>()?,
+        number: number.parse()?,
+        time_ns: nanoseconds(time)?,
         source: endpoint(v4_source, v6_source, source_port)?,
         destination: endpoint(v4_destination, v6_destination, destination_port)?,
-        seq: seq.parse()?,
-        ack: ack.parse()?,
+        seq: inner(seq).parse()?,
+        ack: inner(ack).parse()?,
         // Above the eight control bits are the reserved ones.
         flags: u8::try_from(flags & 0xff)?,
-        len: len.parse()?,
-        completeness: completeness.parse()?,
+        // A packet whose length is a lie has none.
+        len: match inner(len) {
+            "" => 0,
+            len => len.parse()?,
+        },
+        completeness: inner(completeness).parse()?,
+        window: inner(window).parse()?,
+        stamp: [inner(checksum).to_owned(), inner(ident).to_owned()],
+        initial_rtt_ns: match initial_rtt {
+            "" => None,
+            time => Some(nanoseconds(time)?),
+        },
         vlans: vlans.collect::<Result<_, _>>()?,
     };
-    Ok((stream.parse()?, seen))
+    Ok((inner(stream).parse()?, seen))
+}
+
+/// Reads seconds with a fraction; tshark gives a time before zero, too.
+fn nanoseconds(time: &str) -> Result<i128> {
+    let (sign, time) = match time.strip_prefix('-') {
+        Some(time) => (-1, time),
+        None => (1, time),
+    };
+    let (seconds, fraction) = time.split_once('.').context("a time with a fraction")?;
+    let fraction: i128 = format!("{fraction:0<9}").parse()?;
+    Ok(sign * (seconds.parse::<i128>()? * 1_000_000_000 + fraction))
 }
 
 #[cfg(test)]
@@ -143,8 +187,7 @@ mod tests {
 
     #[test]
     fn a_line_of_tshark() {
-        let line =
-            "3\t1700000000.5\t10.1.1.2\t10.1.1.1\t\t\t52144\t21\t2452765130\t0\t0x0002\t0\t1\t5\t6";
+        let line = "3\t9\t1700000000.5\t10.1.1.2\t10.1.1.1\t\t\t52144\t21\t2452765130\t0\t0x0002\t0\t1\t64240\t0x1234\t0x0001\t-0.000000002\t5\t6";
         let (stream, seen) = parse(line).unwrap();
         assert_eq!(stream, 3);
         assert_eq!(seen.time_ns, 1_700_000_000_500_000_000);
@@ -153,6 +196,8 @@ mod tests {
             (seen.seq, seen.flags, seen.completeness),
             (2_452_765_130, 2, 1)
         );
+        assert_eq!((seen.number, seen.window), (9, 64240));
+        assert_eq!(seen.initial_rtt_ns, Some(-2));
         assert_eq!(seen.vlans, [5, 6]);
     }
 
