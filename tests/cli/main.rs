@@ -1,5 +1,6 @@
 //! The command line of synfin: what it takes, what it refuses, what it says, and how it ends.
 
+mod captures;
 mod ending;
 mod formats;
 mod output;
@@ -14,6 +15,7 @@ use synfin_tests::suite;
 
 fn main() -> ExitCode {
     let cases = [
+        captures::cases(),
         ending::cases(),
         formats::cases(),
         output::cases(),

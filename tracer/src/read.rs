@@ -91,8 +91,9 @@ struct Reader {
     deadline_ns: u64,
     /// The time of the packet that was looked at last.
     last_ns: u64,
-    /// The capture is being made just now.
+    /// The capture is being made just now, as the packet of this time says.
     live: bool,
+    judged_ns: u64,
     /// Packets that were not looked at because of their time.
     left_out: u64,
 }
@@ -128,6 +129,7 @@ impl Reader {
             deadline_ns: u64::MAX,
             last_ns: 0,
             live: false,
+            judged_ns: 0,
             left_out: 0,
         })
     }
@@ -173,9 +175,11 @@ impl Reader {
     fn pause(&mut self, captures: &mut Captures) -> anyhow::Result<bool> {
         self.hear(captures);
         let wall_ns = u64::try_from(Clock::read().unix_ns()).unwrap_or(0);
-        if !captures.waits() {
+        if self.judged_ns != self.last_ns {
+            self.judged_ns = self.last_ns;
             self.live = self.last_ns.abs_diff(wall_ns) < LIVE_NS;
-        } else if self.live {
+        }
+        if self.live && captures.waits() {
             // Connections end by silence, too: nothing else tells that time goes on.
             let now_ns = wall_ns.saturating_sub(LAG_NS);
             if now_ns >= self.deadline_ns {
