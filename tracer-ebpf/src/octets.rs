@@ -10,6 +10,9 @@ use core::cell::Cell;
 
 /// Read access to the octets of one frame.
 pub trait Octets {
+    /// Whether frames of this kind can lack their ends, as those of captures do.
+    const MAY_BE_CUT: bool = false;
+
     /// The `N` octets at `offset`, or `None` where the frame ends before them.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
@@ -85,6 +88,8 @@ pub struct Captured<'a> {
 }
 
 impl Octets for Captured<'_> {
+    const MAY_BE_CUT: bool = true;
+
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.octets.read(offset)
     }

@@ -224,12 +224,15 @@ struct Seen<'a, F: ?Sized> {
 }
 
 impl<F: Octets + ?Sized> Seen<'_, F> {
-    /// Copies the options and gives the number of their octets: none where the frame was cut short.
+    /// Copies the options and gives the number of their octets; of a frame that was cut short, those
+    /// that are there as a whole.
     #[inline(always)]
     fn copy_options(&self, into: &Cell<[u8; MAX_OPTIONS]>) -> u8 {
         into.set([0; MAX_OPTIONS]);
         if self.located.copy_options(self.frame, into) {
             self.located.options_len
+        } else if F::MAY_BE_CUT {
+            self.located.copy_whole_options(self.frame, into)
         } else {
             0
         }

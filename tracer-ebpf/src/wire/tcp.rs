@@ -172,6 +172,39 @@ impl Located {
         len == 0 || frame.copy(offset, len, into)
     }
 
+    /// Copies the options that a frame without its end has as a whole; gives the number of their
+    /// octets.
+    pub fn copy_whole_options<F: Octets + ?Sized>(
+        &self,
+        frame: &F,
+        into: &Cell<[u8; MAX_OPTIONS]>,
+    ) -> u8 {
+        let offset = self.transport + MIN_HEADER_LEN;
+        let mut len = 0;
+        while len < self.options_len {
+            let at = offset + usize::from(len);
+            // End of options and no-operation have no length (RFC 9293 §3.2).
+            let option_len = match frame.read(at) {
+                Some([0 | 1]) => 1,
+                _ => match frame.read(at) {
+                    Some([_, option_len]) if option_len >= 2 => option_len,
+                    _ => break,
+                },
+            };
+            let last = at + usize::from(option_len) - 1;
+            if frame.read::<1>(last).is_none() {
+                break;
+            }
+            len = len.saturating_add(option_len);
+        }
+        let len = len.min(self.options_len);
+        if frame.copy(offset, len.into(), into) {
+            len
+        } else {
+            0
+        }
+    }
+
     /// Copies the beginning of the payload; gives the number of its octets.
     #[inline(always)]
     pub fn copy_payload<F: Octets + ?Sized>(

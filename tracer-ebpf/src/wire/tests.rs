@@ -112,6 +112,37 @@ fn a_syn_over_ipv4_with_its_numbers_and_options() {
 }
 
 #[test]
+fn of_options_that_a_capture_cuts_the_whole_ones_are_copied() {
+    let options = [&[2, 4, 5, 0xb4, 4, 2, 8, 10][..], &[7; 8], &[1, 3, 3, 10]].concat();
+    let mut syn = [&SYN[..20], &options].concat();
+    syn[12] = 10 << 4;
+    let frame = ethernet(&[], 0x0800, &ipv4(0, 0, &syn));
+    let located = found(&frame);
+    let begin = frame.len() - options.len();
+    for (kept, whole) in [
+        (0, 0),
+        (3, 0),
+        (4, 4),
+        (5, 4),
+        (6, 6),
+        (15, 6),
+        (16, 16),
+        (17, 17),
+        (19, 17),
+        (20, 20),
+    ] {
+        let cut = Captured {
+            octets: &frame[..begin + kept],
+            wire_len: frame.len(),
+        };
+        let into = Cell::new([0; MAX_OPTIONS]);
+        let len = usize::from(located.copy_whole_options(&cut, &into));
+        assert_eq!(len, whole, "{kept}");
+        assert_eq!(into.get()[..len], options[..len]);
+    }
+}
+
+#[test]
 fn ip_options_are_stepped_over_and_padding_is_no_payload() {
     let mut frame = ethernet(&[], 0x0800, &ipv4(10, 0, &SYN));
     frame.extend([0; 6]);
