@@ -16,7 +16,7 @@ use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::{Filter, Key, Vantage};
 use synfin_ebpf::octets::Captured;
 use synfin_ebpf::segment::{Flags, Scope};
-use synfin_ebpf::wire::Link;
+use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
 use synfin_tests::frames::Frame;
@@ -267,7 +267,7 @@ impl Output for Records<'_> {
 
 /// Has the frames arrive, with every segment counted and without.
 fn arrive(way: &Way) -> Vec<Connection> {
-    let tracker = || Tracker::new(Filter::default());
+    let tracker = || Tracker::new(Filter::default(), Tunnels::ON);
     let mut records = arrive_at(&tracker(), way);
     records.extend(arrive_at(&tracker().with_accounts(), way));
     records
