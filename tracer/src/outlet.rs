@@ -16,6 +16,10 @@ pub struct Outlet<'a, F> {
 }
 
 impl<F: FnMut(&Key) -> Option<Accounts>> Output for Outlet<'_, F> {
+    fn follows(&self) -> bool {
+        Output::follows(self.printer)
+    }
+
     fn step(&mut self, live: &Live, step: &Step) {
         self.printer.step(live, step);
     }

@@ -103,6 +103,10 @@ impl Printer {
 }
 
 impl Output for Printer {
+    fn follows(&self) -> bool {
+        self.follow
+    }
+
     fn step(&mut self, live: &Live, step: &Step) {
         if !self.follow || self.is_done() {
             return;

@@ -9,6 +9,7 @@ mod deadlines;
 mod opening;
 mod side;
 mod state;
+mod table;
 mod track;
 mod verdict;
 mod zeek;
@@ -21,8 +22,6 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashlink::LinkedHashMap;
 use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::event::{Event, Why};
 use synfin_ebpf::flow::{Half, Key};
@@ -30,7 +29,8 @@ use synfin_ebpf::segment::{Endpoint, Flags, Scope};
 use synfin_ebpf::seq::Seq;
 
 use crate::timeline::{Connection, Previous, Role, Step};
-use deadlines::Deadlines;
+use deadlines::{Deadlines, Wait};
+use table::{Found, Slot, Table};
 use track::{Before, Track};
 use verdict::Ended;
 
@@ -46,6 +46,11 @@ const REMEMBERED_NS: u64 = 60_000_000_000;
 
 /// What the assembler hands out.
 pub trait Output {
+    /// Whether steps are of interest.
+    fn follows(&self) -> bool {
+        true
+    }
+
     /// A step, as it happens.
     fn step(&mut self, live: &Live, step: &Step);
 
@@ -102,11 +107,9 @@ pub struct Counts {
 /// Follows connections.
 pub struct Assembler {
     settings: Settings,
-    /// From the longest idle to the latest active.
-    tracks: LinkedHashMap<Key, Tracked, RandomState>,
+    /// The connections; of those that are over what is known: their addresses may be used again.
+    tracks: Table<Tracked, Before>,
     deadlines: Deadlines,
-    /// When connections ended, and what is known of them: their addresses may be used again.
-    ended: LinkedHashMap<Key, (u64, Before), RandomState>,
     /// Wall-clock time less the events' clock, in ns.
     wall_offset_ns: i128,
     counts: Counts,
@@ -126,9 +129,8 @@ impl Assembler {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            tracks: LinkedHashMap::default(),
+            tracks: Table::default(),
             deadlines: Deadlines::default(),
-            ended: LinkedHashMap::default(),
             wall_offset_ns: 0,
             counts: Counts::default(),
         }
@@ -152,7 +154,7 @@ impl Assembler {
 
     /// Connections that are followed now.
     #[must_use]
-    pub fn open(&self) -> usize {
+    pub const fn open(&self) -> usize {
         self.tracks.len()
     }
 
@@ -163,7 +165,9 @@ impl Assembler {
 
     /// Takes the counts of a connection that the next event's takes the place of.
     pub fn settle(&mut self, settled: &Settled) {
-        if let Some(tracked) = self.tracks.get_mut(&settled.key) {
+        if let Found::Live(slot) = self.tracks.find(&settled.key)
+            && let Some(tracked) = self.tracks.get_mut(slot)
+        {
             let counts = match &tracked.track.settled {
                 Some(before) => before.plus(&settled.accounts),
                 None => settled.accounts,
@@ -179,53 +183,64 @@ impl Assembler {
         if flags.syn() && !flags.anomalous() {
             self.make_way(event, &key, half, output);
         }
-        if !self.tracks.contains_key(&key) && !self.begin(event, key, half, output) {
-            return;
-        }
-        let Some(tracked) = self.tracks.to_back(&key) else {
+        let slot = match self.tracks.find(&key) {
+            Found::Live(slot) => slot,
+            Found::Ended(before) => {
+                let before = *before;
+                match self.begin(event, key, half, Some(before), output) {
+                    Some(slot) => slot,
+                    None => return,
+                }
+            }
+            Found::Nothing => match self.begin(event, key, half, None, output) {
+                Some(slot) => slot,
+                None => return,
+            },
+        };
+        self.tracks.touch(slot, event.time_ns);
+        let Some(tracked) = self.tracks.get_mut(slot) else {
             return;
         };
         let first_ns = tracked.track.first_ns;
-        let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
-        if let Some(kept) = tracked.track.observe(event, half) {
+        let kept = tracked.track.observe(event, half);
+        if output.follows()
+            && let Some(kept) = kept
+        {
             let step = Step {
                 t_ns: kept.step.t_ns.saturating_sub(first_ns),
                 ..kept.step.clone()
             };
+            let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
             output.step(&live(&tracked.track, event, unix_ns), &step);
         }
-        let due_ns = deadline(&tracked.track, &self.settings);
         // It is looked at when its first deadline comes, and then again if there is a later one.
-        if let Some(due_ns) = due_ns
+        if let Some((due_ns, wait)) = deadline(&tracked.track, &self.settings)
             && tracked.look_ns.is_none_or(|look_ns| due_ns < look_ns)
         {
             tracked.look_ns = Some(due_ns);
-            self.deadlines.add(due_ns, key);
+            self.deadlines.add(due_ns, wait, slot);
         }
     }
 
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
-        while let Some((look_ns, key)) = self.deadlines.due(now_ns) {
-            let Some(tracked) = self.tracks.get_mut(&key) else {
+        while let Some((look_ns, slot)) = self.deadlines.due(now_ns) {
+            let Some(tracked) = self.tracks.get_mut(slot) else {
                 continue;
             };
             if tracked.look_ns != Some(look_ns) {
                 continue;
             }
-            tracked.look_ns = deadline(&tracked.track, &self.settings);
-            match tracked.look_ns {
-                Some(due_ns) if due_ns <= now_ns => self.end(&key, None, now_ns, output),
-                Some(due_ns) => self.deadlines.add(due_ns, key),
+            let due = deadline(&tracked.track, &self.settings);
+            tracked.look_ns = due.map(|(due_ns, _)| due_ns);
+            match due {
+                Some((due_ns, _)) if due_ns <= now_ns => self.end(slot, None, now_ns, output),
+                Some((due_ns, wait)) => self.deadlines.add(due_ns, wait, slot),
                 None => {}
             }
         }
-        while let Some((_, (ended_ns, _))) = self.ended.front() {
-            if now_ns.saturating_sub(*ended_ns) < REMEMBERED_NS && self.ended.len() <= REMEMBERED {
-                break;
-            }
-            self.ended.pop_front();
-        }
+        self.tracks
+            .forget(now_ns.saturating_sub(REMEMBERED_NS), REMEMBERED);
     }
 
     /// When [`Assembler::advance`] will next have something to do.
@@ -236,81 +251,89 @@ impl Assembler {
 
     /// Hands out everything, as it is at the end of the observation.
     pub fn finish(&mut self, output: &mut impl Output) {
-        while let Some(key) = self.tracks.front().map(|(key, _)| *key) {
-            self.end(&key, Some(Ended::Unfinished), 0, output);
+        while let Some(slot) = self.tracks.oldest() {
+            self.end(slot, Some(Ended::Unfinished), 0, output);
         }
     }
 
     /// Ends the connection with this key where a SYN or SYN-ACK begins another one in its place.
     fn make_way(&mut self, event: &Event, key: &Key, half: Half, output: &mut impl Output) {
-        let Some(tracked) = self.tracks.get_mut(key) else {
+        let Found::Live(slot) = self.tracks.find(key) else {
+            return;
+        };
+        let Some(tracked) = self.tracks.get_mut(slot) else {
             return;
         };
         let from = tracked.track.role(half);
         if !Flags(event.flags).ack() {
             if tracked.track.is_superseded_by(&event.segment(), from) {
-                self.end(key, Some(Ended::Superseded), event.time_ns, output);
+                self.end(slot, Some(Ended::Superseded), event.time_ns, output);
             }
             return;
         }
         if tracked.track.is_stray() {
             // Lone segments have no part in what opens after them.
-            self.end(key, Some(Ended::Superseded), event.time_ns, output);
-            self.ended.remove(key);
+            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
             return;
         }
         // A SYN inside an open connection that is answered opened another one.
         let syns = tracked.track.take_pending_syns(Seq(event.ack));
         if !syns.is_empty() {
-            self.end(key, Some(Ended::Superseded), event.time_ns, output);
+            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
             for syn in &syns {
                 self.observe(syn, output);
             }
         }
     }
 
-    /// Begins to follow a connection; tells whether the event is one to begin with.
-    fn begin(&mut self, event: &Event, key: Key, half: Half, output: &mut impl Output) -> bool {
+    /// Begins to follow a connection, if the event is one to begin with. `ended` is what is known of
+    /// a connection of the same addresses and ports that is over.
+    fn begin(
+        &mut self,
+        event: &Event,
+        key: Key,
+        half: Half,
+        ended: Option<Before>,
+        output: &mut impl Output,
+    ) -> Option<Slot> {
         let flags = Flags(event.flags);
         let known = event.sender.iss().is_some() || event.receiver.iss().is_some();
         let opens = flags.syn() && !flags.ack() && !flags.anomalous();
-        let before = if opens {
-            self.ended.remove(&key).map(|(_, before)| before)
-        } else if self.ended.contains_key(&key) {
+        if ended.is_some() && !opens {
             self.counts.late += 1;
             output.forget(&key);
-            return false;
-        } else {
-            None
-        };
+            return None;
+        }
         let lone = flags.rst() || flags.anomalous();
         let first_seen = Why(event.why).any(Why::FIRST_SEEN);
         if !lone && !flags.syn() && !flags.fin() && !known && !first_seen {
             self.counts.stray += 1;
-            return false;
+            return None;
         }
         if self.tracks.len() >= self.settings.max_connections
-            && let Some(oldest) = self.tracks.front().map(|(key, _)| *key)
+            && let Some(oldest) = self.tracks.oldest()
         {
             self.counts.evicted += 1;
-            self.end(&oldest, Some(Ended::Unfinished), event.time_ns, output);
+            self.end(oldest, Some(Ended::Unfinished), event.time_ns, output);
         }
         let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
         let tracked = Tracked {
-            track: Track::new(event, key, half, started_unix_ns, before),
+            track: Track::new(event, key, half, started_unix_ns, ended),
             look_ns: None,
             lost_before: self.counts.lost,
         };
-        self.tracks.insert(key, tracked);
-        true
+        Some(self.tracks.insert(key, event.time_ns, tracked))
     }
 
     /// Hands a connection out; without a reason, that of its state.
-    fn end(&mut self, key: &Key, ended: Option<Ended>, now_ns: u64, output: &mut impl Output) {
-        let Some(tracked) = self.tracks.remove(key) else {
+    fn end(&mut self, slot: Slot, ended: Option<Ended>, now_ns: u64, output: &mut impl Output) {
+        let Some(Tracked {
+            track, lost_before, ..
+        }) = self.tracks.remove(slot)
+        else {
             return;
         };
-        let track = tracked.track;
+        let key = track.key;
         let ended = ended.unwrap_or(if track.is_over() {
             Ended::Closed
         } else {
@@ -320,7 +343,7 @@ impl Assembler {
         let counted = if ended == Ended::Superseded {
             None
         } else {
-            output.forget(key)
+            output.forget(&key)
         };
         let accounts = match (track.settled.as_deref(), counted) {
             (Some(before), Some(counted)) => Some(before.plus(&counted)),
@@ -329,8 +352,9 @@ impl Assembler {
         let interface = self.settings.interfaces.get(&track.interface);
         let interface =
             interface.map_or_else(|| format!("#{}", track.interface).into(), Clone::clone);
-        let gap = self.counts.lost != tracked.lost_before;
+        let gap = self.counts.lost != lost_before;
         let over = track.is_over() || track.finished() || ended == Ended::Superseded;
+        let over = over && !track.is_stray();
         let numbers = track.numbers();
         let connection = verdict::connection(track, ended, interface, gap, accounts);
         if over {
@@ -343,24 +367,24 @@ impl Assembler {
                 },
                 numbers,
             };
-            self.ended.insert(*key, (now_ns, before));
+            self.tracks.remember(key, now_ns, before);
         }
         output.connection(connection);
     }
 }
 
 /// Until when a connection waits in the state that it is in; for ever while it is open.
-fn deadline(track: &Track, settings: &Settings) -> Option<u64> {
-    let wait_ns = if track.is_over() || track.is_stray() {
-        settings.linger_ns
+fn deadline(track: &Track, settings: &Settings) -> Option<(u64, Wait)> {
+    let (wait_ns, wait) = if track.is_over() || track.is_stray() {
+        (settings.linger_ns, Wait::Linger)
     } else if track.finished() {
-        LAST_ACK_NS
+        (LAST_ACK_NS, Wait::LastAck)
     } else if !track.established() && !track.unobserved() {
-        settings.handshake_timeout_ns
+        (settings.handshake_timeout_ns, Wait::Handshake)
     } else {
         return None;
     };
-    Some(track.last_ns.saturating_add(wait_ns))
+    Some((track.last_ns.saturating_add(wait_ns), wait))
 }
 
 fn live(track: &Track, event: &Event, unix_ns: i128) -> Live {
