@@ -46,6 +46,24 @@ impl Deadlines {
         }
     }
 
+    /// Takes one out that waits for late segments, where more than `most` do: that which has waited
+    /// the longest, if it will be due by `by_ns`.
+    pub(super) fn crowded(&mut self, most: usize, by_ns: u64) -> Option<(u64, Slot)> {
+        let [lingering, ..] = &mut self.queues;
+        let (due_ns, _) = lingering.front()?;
+        if lingering.len() <= most || *due_ns > by_ns {
+            return None;
+        }
+        lingering.pop_front()
+    }
+
+    /// The first of those that [`Deadlines::crowded`] would take out.
+    pub(super) fn early_ns(&self, most: usize) -> Option<u64> {
+        let [lingering, ..] = &self.queues;
+        let (due_ns, _) = lingering.front().filter(|_| lingering.len() > most)?;
+        Some(*due_ns)
+    }
+
     /// The earliest one.
     pub(super) fn next_ns(&self) -> Option<u64> {
         let heap = self.heap.peek().map(|Reverse((due_ns, _))| *due_ns);

@@ -37,6 +37,8 @@ use verdict::Ended;
 /// How long a record waits after its end for segments that still belong to it, in ns, where somebody
 /// waits for it.
 pub const LIVE_LINGER_NS: u64 = 1_000_000_000;
+/// Records that may wait longer than that; of more, those that waited the longest are handed out.
+const LINGERING: usize = 4_096;
 /// How long the last ACK of a close is waited for.
 const LAST_ACK_NS: u64 = 10_000_000_000;
 /// How many ended connections are remembered, so that their late segments are known as such.
@@ -224,6 +226,20 @@ impl Assembler {
 
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
+        let beyond_ns = self.settings.linger_ns.saturating_sub(LIVE_LINGER_NS);
+        let early_ns = now_ns.saturating_add(beyond_ns);
+        while let Some((look_ns, slot)) = self.deadlines.crowded(LINGERING, early_ns) {
+            let ended = |tracked: &Tracked| {
+                tracked.look_ns == Some(look_ns)
+                    && deadline(&tracked.track, &self.settings) == Some((look_ns, Wait::Linger))
+            };
+            match self.tracks.get_mut(slot) {
+                Some(tracked) if ended(tracked) => self.end(slot, None, now_ns, output),
+                // It is looked at again when it would have been.
+                Some(_) => self.deadlines.add(look_ns, Wait::LastAck, slot),
+                None => {}
+            }
+        }
         while let Some((look_ns, slot)) = self.deadlines.due(now_ns) {
             let Some(tracked) = self.tracks.get_mut(slot) else {
                 continue;
@@ -246,7 +262,11 @@ impl Assembler {
     /// When [`Assembler::advance`] will next have something to do.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.deadlines.next_ns()
+        let early_ns = self.deadlines.early_ns(LINGERING).map(|due_ns| {
+            let beyond_ns = self.settings.linger_ns.saturating_sub(LIVE_LINGER_NS);
+            due_ns.saturating_sub(beyond_ns)
+        });
+        self.deadlines.next_ns().into_iter().chain(early_ns).min()
     }
 
     /// Hands out everything, as it is at the end of the observation.

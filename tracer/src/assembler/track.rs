@@ -4,7 +4,7 @@
 //! with it. Verdicts are derived from the track when it ends (see `verdict`).
 
 use synfin_ebpf::account::Accounts;
-use synfin_ebpf::event::{Direction, Event};
+use synfin_ebpf::event::{self, Direction, Event};
 use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Address, Flags, Segment};
 use synfin_ebpf::seq::Seq;
@@ -19,6 +19,8 @@ use crate::timeline::{
 
 /// Steps that a track keeps; segments past them are counted.
 const MAX_STEPS: usize = 64;
+/// Steps of a connection that opens, carries data and closes.
+const USUAL_STEPS: usize = 10;
 /// Steps that segments may take which prove nothing.
 const MAX_REPEATED_STEPS: usize = 40;
 /// Numbers that a late segment may lie before the end of its connection.
@@ -128,7 +130,7 @@ impl Track {
             fast_open: false,
             ack_via_data: false,
             backoff_ns: Vec::new(),
-            kept: Vec::new(),
+            kept: Vec::with_capacity(1),
             omitted: 0,
             anomalies: Vec::new(),
             healed: false,
@@ -343,16 +345,19 @@ impl Track {
     }
 
     fn is_copy(&self, event: &Event, segment: &Segment, from: Role) -> bool {
-        self.kept.iter().rev().any(|kept| {
-            let step = &kept.step;
-            step.from == from
-                && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
-                && step.ack.is_none_or(|ack| ack == segment.ack)
-                && event.time_ns.abs_diff(step.t_ns) < COPY_WINDOW_NS
-                && ((kept.interface, kept.direction) != (event.interface, event.direction())
-                    || (kept.checksum, kept.ident) == (event.checksum, event.ident)
-                        && event.ident != 0)
-        })
+        // Where segments are counted, copies were found out before.
+        let counted = event.sender.known & event::Side::ACKED != 0;
+        let recent = |kept: &&Kept| event.time_ns.abs_diff(kept.step.t_ns) < COPY_WINDOW_NS;
+        !counted
+            && self.kept.iter().rev().take_while(recent).any(|kept| {
+                let step = &kept.step;
+                step.from == from
+                    && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
+                    && step.ack.is_none_or(|ack| ack == segment.ack)
+                    && ((kept.interface, kept.direction) != (event.interface, event.direction())
+                        || (kept.checksum, kept.ident) == (event.checksum, event.ident)
+                            && event.ident != 0)
+            })
     }
 
     fn keep(&mut self, step: Step, event: &Event) -> Option<&Kept> {
@@ -371,6 +376,10 @@ impl Track {
         // Two CPUs may report in the wrong order.
         let later = |kept: &&Kept| kept.step.t_ns > step.t_ns;
         let place = self.kept.len() - self.kept.iter().rev().take_while(later).count();
+        // Few get past their first segment in a flood; most others have the ten of a whole life.
+        if self.kept.len() == 1 {
+            self.kept.reserve_exact(USUAL_STEPS - 1);
+        }
         let kept = Kept {
             step,
             interface: event.interface,
