@@ -247,6 +247,8 @@ impl Reader {
         if counts.packets == 0 && !counts.unread.is_empty() {
             bail!("none of the packets could be read");
         }
+        // The process ends: giving the memory back piece by piece would only take time.
+        std::mem::forget((self.tracker, self.assembler));
         // A full disk shows at the very end.
         match self.broken.try_recv() {
             Ok(error) if !writer::is_closed_pipe(&error) => {

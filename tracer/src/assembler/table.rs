@@ -26,14 +26,17 @@ pub(super) struct Table<L, E> {
     /// Never more than `CHUNK` in each, so that none moves.
     chunks: Vec<Vec<Node<L>>>,
     free: Vec<u32>,
+    /// Slots that there are, free or not.
+    slots: u32,
     /// The ends of the order of activity.
     oldest: u32,
     latest: u32,
     len: usize,
     /// In the order in which they ended.
     ended: VecDeque<Ended<E>>,
-    /// The number of the first of `ended`; numbers go round.
+    /// The number of the first of `ended`, and that of the next one to come; numbers go round.
     first_ended: u32,
+    next_ended: u32,
 }
 
 /// Where a connection is.
@@ -104,6 +107,8 @@ impl<L, E> Default for Table<L, E> {
             len: 0,
             ended: VecDeque::new(),
             first_ended: 0,
+            next_ended: 0,
+            slots: 0,
         }
     }
 }
@@ -210,7 +215,8 @@ impl<L, E> Table<L, E> {
     /// Keeps for a while what is known of a connection that is not followed any more.
     pub(super) fn remember(&mut self, key: Key, ended_ns: u64, rest: E) {
         let hash = self.hasher.hash_one(key);
-        let number = self.first_ended.wrapping_add(self.ended.len() as u32);
+        let number = self.next_ended;
+        self.next_ended = number.wrapping_add(1);
         self.ended.push_back(Ended {
             key,
             hash,
@@ -284,8 +290,8 @@ impl<L, E> Table<L, E> {
     /// A slot that is free: one that was used, or the one after the last.
     fn take_slot(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
-            let full = self.chunks.len().saturating_sub(1) * CHUNK;
-            (full + self.chunks.last().map_or(0, Vec::len)) as u32
+            self.slots += 1;
+            self.slots - 1
         })
     }
 
