@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use synfin_ebpf::segment::Flags;
+use synfin_tests::carriers::{Carrier, Gre};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::daemon::{self, MODES, Tracer};
@@ -24,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ethernet_padding_is_no_payload,
         every_lie_is_counted_by_its_name,
         a_third_vlan_tag_is_counted_by_its_name,
+        a_connection_in_a_tunnel_is_told_with_it,
         a_frame_cut_inside_its_vlan_tag_is_counted_by_its_name,
         lies_on_the_way_out_are_counted_as_well,
     ]
@@ -61,6 +63,38 @@ fn the_same_addresses_on_two_vlans_are_two_connections() -> Result<()> {
                 connection.anomalies
             );
         }
+    }
+    Ok(())
+}
+
+fn a_connection_in_a_tunnel_is_told_with_it() -> Result<()> {
+    let ends = ["192.0.2.1".parse()?, "192.0.2.2".parse()?];
+    let keyed = Gre {
+        key: Some(77),
+        ..Gre::default()
+    };
+    for (mode, carrier, kind, id) in [
+        (
+            "native",
+            Carrier::Vxlan(ends, 4789, 0x1234),
+            "vxlan",
+            0x1234,
+        ),
+        ("tcx", Carrier::Vxlan(ends, 8472, 5), "vxlan", 5),
+        ("tcx", Carrier::Gre(ends, keyed), "gre", 77),
+    ] {
+        let link = Link::silent()?;
+        let tracer = Tracer::json(&link.near, &["--xdp-mode", mode, "--vxlan-port", "8472"])?;
+        let talk = talk().around(|frame| frame.carried(carrier.clone()));
+        Wire::of(&link)?.play(&talk)?;
+        let connection = tracer.connection()?;
+        let tunnel = connection.tunnel.context("a tunnel")?;
+        assert_eq!((tunnel.kind.as_str(), tunnel.id), (kind, id), "{mode}");
+        assert_eq!(tunnel.client, Some(ends[0]), "{mode}, {kind}");
+        assert_eq!(tunnel.server, Some(ends[1]), "{mode}, {kind}");
+        assert_eq!(connection.client.endpoint(), talk.client(), "{mode}");
+        assert_eq!(connection.open.outcome, "established", "{mode}");
+        assert_eq!(connection.close.kind, "four_way", "{mode}");
     }
     Ok(())
 }
