@@ -34,6 +34,9 @@ impl Progress {
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
+            bar.set_position(taken);
+            // The bar did not see how long it took to come this far.
+            bar.reset_eta();
             match ProgressStyle::with_template(LOOK) {
                 Ok(style) => bar.with_style(style),
                 Err(_) => bar,
