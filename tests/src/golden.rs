@@ -15,6 +15,11 @@ const TIME: &str = "<t>";
 /// Stands for a number with its unit.
 const DURATION: &str = "<duration>";
 
+/// Stands at the head of the columns of a ladder.
+const HEAD: char = 'Δ';
+/// The client's end of a rung.
+const RUNG: [char; 2] = ['├', '│'];
+
 const UNITS: [&str; 6] = ["ns", "µs", "ms", "s", "min", "h"];
 
 /// Compares a text with the golden file of this name, times left out of both.
@@ -50,17 +55,24 @@ pub fn compare(name: &str, text: &str) -> Result<()> {
 
 /// Puts placeholders for times, dates and durations.
 ///
-/// A time in a column keeps the column's width, whatever its own width is.
+/// Columns of times are as wide as the longest time in them, and so is what stands before a rung.
 #[must_use]
 pub fn without_times(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line = without_times_of(line);
-        if !line.contains(DURATION) {
-            return line + "\n";
-        }
-        // What stands beside a text of any width may be moved by it.
-        let words: Vec<&str> = line.split_whitespace().collect();
-        words.join(" ") + "\n"
+        let moved = if line.contains(DURATION) || line.contains(HEAD) {
+            line.len()
+        } else {
+            line.find(RUNG).unwrap_or(0)
+        };
+        let (moved, rest) = line.split_at(moved);
+        let words: Vec<&str> = moved.split_whitespace().collect();
+        let gap = if rest.is_empty() || words.is_empty() {
+            ""
+        } else {
+            " "
+        };
+        format!("{}{gap}{rest}\n", words.join(" "))
     });
     lines.collect()
 }
@@ -136,6 +148,15 @@ mod tests {
         assert_eq!(narrow, without_times("  110.208  +9.000  ◀── SYN"));
         assert_eq!(narrow, "      <t>     <t>  ◀── SYN\n");
         assert_eq!(narrow, without_times("99110.208 +99.000  ◀── SYN"));
+    }
+
+    #[test]
+    fn columns_that_a_long_time_widened_are_the_same() {
+        let head = |gap: &str| without_times(&format!("      ms{gap}Δ    client    server"));
+        assert_eq!(head("       "), head("        "));
+        let rung = |gap: &str| without_times(&format!("   0.1  +0.1{gap}SYN-SENT ├── SYN  seq=X"));
+        assert_eq!(rung("  "), rung("   "));
+        assert_eq!(rung(" "), "<t> <t> SYN-SENT ├── SYN  seq=X\n");
     }
 
     #[test]
