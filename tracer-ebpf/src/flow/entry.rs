@@ -103,6 +103,12 @@ impl Mark {
         Self(lo | lo << Self::HALF_BITS)
     }
 
+    /// A RST was seen.
+    #[must_use]
+    pub const fn reset() -> Self {
+        Self::new(Half::Lo, 6)
+    }
+
     const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -163,7 +169,8 @@ impl Flow {
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
         } else {
-            let over = self.has(Mark::fin(Half::Lo)) || self.has(Mark::fin(Half::Hi));
+            let fins = Mark::fin(Half::Lo).and(Mark::fin(Half::Hi));
+            let over = self.has(fins.and(Mark::reset()));
             if again && !over {
                 own.syns.set(own.syns.get().min(254) + 1);
                 return false;

@@ -64,6 +64,8 @@ struct Place {
     stamped: Cell<u32>,
     known: Cell<u32>,
     next: Cell<u32>,
+    /// What `next` was by the SYN-ACK before.
+    alternate: Cell<u32>,
     acked: Cell<u32>,
     window: Cell<u32>,
     newest_hole: Cell<u32>,
@@ -102,6 +104,14 @@ const _: () = assert!(
 const NEXT: u32 = event::Side::NEXT as u32;
 /// `acked` and `window` hold.
 const ACKED: u32 = event::Side::ACKED as u32;
+/// The side's SYN was seen: it has sent no number before that one.
+const SYNCHRONISED: u32 = 1 << 8;
+/// `alternate` holds.
+const ALTERNATE: u32 = 1 << 9;
+/// The last octet before `next` was sent into a closed window.
+const PROBED: u32 = 1 << 10;
+/// What [`Place::quiet`] says of a closed window.
+const CLOSED: u32 = 2;
 
 impl Ledgers {
     /// Nothing counted yet.
@@ -181,13 +191,20 @@ impl Ledgers {
         }
         let mut why = Why::default();
         if flags.syn() {
+            // The SYN-ACK may have been seen before its SYN.
+            let packets = self.lo.packets.get() + self.hi.packets.get();
+            let first = (packets <= 2) & (counts.packets.get() == 1);
+            if first & !flags.ack() {
+                self.whole.set(1);
+            }
             place.synchronise(segment, counts);
         } else {
             if place.is_behind(segment) {
                 add(&place.behind);
                 why = scaled(&place.behind, Why::BEHIND);
             }
-            place.take(segment, counts);
+            let (_, peer) = self.side(half.peer());
+            place.take(segment, counts, peer.quiet(place));
         }
         if flags.ack() {
             why = why.with(self.acknowledge(segment, half));
@@ -200,25 +217,31 @@ impl Ledgers {
         let (counts, place) = self.side(half);
         let mut why = Why::default();
         let ack = segment.ack;
+        let (sent, peer) = self.side(half.peer());
+        if !segment.flags.syn() {
+            peer.choose(ack);
+        }
+        let next = Seq(peer.next.get());
+        let beyond = ack.since(next);
+        let opened = (peer.known.get() & NEXT != 0) & !segment.flags.syn();
         let mut before = Seq(place.acked.get());
         if place.known.get() & ACKED == 0 {
             before = Seq(ack.0.wrapping_sub(FARTHEST_ACK));
         }
-        if before.before(ack) {
-            place.acked.set(ack.0);
+        // What nobody can have sent yet belongs to another connection.
+        let astray = opened & next.before(ack) & (beyond > FARTHEST_ACK);
+        if !astray {
+            if before.before(ack) {
+                place.acked.set(ack.0);
+            }
+            place.window.set(segment.window.into());
+            place.known.set(place.known.get() | ACKED);
         }
-        place.window.set(segment.window.into());
-        place.known.set(place.known.get() | ACKED);
         if segment.window == 0 && !segment.flags.syn() {
             add(&counts.zero_windows);
             why = scaled(&counts.zero_windows, Why::ZERO_WINDOW);
         }
-        let (sent, peer) = self.side(half.peer());
-        let next = Seq(peer.next.get());
-        let beyond = ack.since(next);
-        let leaps = peer.known.get() & NEXT != 0
-            && !segment.flags.syn()
-            && (1..=FARTHEST_ACK).contains(&beyond);
+        let leaps = opened & (1..=FARTHEST_ACK).contains(&beyond);
         if leaps {
             // The peer sent what was not seen: it was lost to this observation.
             let unseen = u64::from(beyond);
@@ -260,6 +283,7 @@ impl Place {
             stamped: Cell::new(0),
             known: Cell::new(0),
             next: Cell::new(0),
+            alternate: Cell::new(0),
             acked: Cell::new(0),
             window: Cell::new(0),
             newest_hole: Cell::new(0),
@@ -295,11 +319,26 @@ impl Place {
             counts.span.set(counts.span.get() + u64::from(segment.len));
         } else if u64::from(Seq(self.next.get()).since(end)) <= counts.span.get() {
             // It came late, or again: the numbers went on meanwhile.
+            self.known.set(known | SYNCHRONISED);
             return;
         }
+        // Of several SYN-ACKs the acknowledgment tells which one counts.
+        let alternate = if known & NEXT == 0 { 0 } else { ALTERNATE };
+        self.alternate.set(self.next.get());
         self.next.set(end.0);
         self.sent.set(end.0);
-        self.known.set(known | NEXT);
+        self.known.set(known | NEXT | SYNCHRONISED | alternate);
+    }
+
+    /// Takes the number of the SYN-ACK that is acknowledged.
+    #[inline(always)]
+    fn choose(&self, ack: Seq) {
+        let known = self.known.get();
+        if (known & ALTERNATE != 0) & (self.alternate.get() == ack.0) {
+            self.next.set(ack.0);
+            self.sent.set(ack.0);
+        }
+        self.known.set(known & !ALTERNATE);
     }
 
     /// Whether the payload goes no further than what the side was seen to send before.
@@ -313,9 +352,20 @@ impl Place {
         segment.len > 0
     }
 
+    /// Whether the peer, whose place the other is, has no reason to send anything again: this side
+    /// acknowledged all, or closed its window ([`CLOSED`]), as far as that is known.
+    #[inline(always)]
+    fn quiet(&self, peer: &Self) -> u32 {
+        let answered = self.known.get() & ACKED != 0;
+        if answered & (self.window.get() == 0) {
+            return CLOSED;
+        }
+        u32::from(!answered | (self.acked.get() == peer.next.get()))
+    }
+
     /// Takes payload and FIN.
     #[inline(always)]
-    fn take(&self, segment: &Segment, counts: &Counts) {
+    fn take(&self, segment: &Segment, counts: &Counts, quiet: u32) {
         let (seq, end) = (segment.seq, segment.end());
         let known = self.known.get();
         if known & NEXT == 0 {
@@ -327,18 +377,28 @@ impl Place {
             return;
         }
         let next = Seq(self.next.get());
-        // A keepalive repeats the last number, with one octet or none (RFC 9293 §3.8.4); so does a
-        // probe of a closed window after the first one.
-        if segment.len <= 1 && !segment.flags.fin() && seq.add(1) == next {
+        // A keepalive repeats the last number, with one octet or none (RFC 9293 §3.8.4), when all was
+        // acknowledged; so does a probe of a closed window after the first one.
+        let small = (segment.len <= 1) & !segment.flags.fin() & (quiet != 0);
+        if small & (seq.add(1) == next) {
             add(&counts.probes);
             return;
         }
-        let astray = FARTHEST < seq.since(next) && FARTHEST < next.since(seq);
-        if seq == end || astray {
+        let astray = (FARTHEST < seq.since(next)) & (FARTHEST < next.since(seq));
+        // Nothing was sent before the SYN: this was, by a connection before.
+        let before = seq.before(next)
+            & (known & SYNCHRONISED != 0)
+            & (u64::from(next.since(seq)) > counts.span.get());
+        if (seq == end) | astray | before {
             return;
         }
         if next.before(end) {
             let progress = end.since(next);
+            self.known.set(known & !PROBED);
+            if small & (seq == next) & (quiet == CLOSED) {
+                add(&counts.probes);
+                self.known.set(known | PROBED);
+            }
             counts.span.set(counts.span.get() + u64::from(progress));
             self.next.set(end.0);
             if next.before(seq) {
@@ -347,7 +407,10 @@ impl Place {
                 self.leave_hole(next, seq);
                 return;
             }
-            let again = next.since(seq);
+            let mut again = next.since(seq);
+            if (again == 1) & (known & PROBED != 0) {
+                again = 0;
+            }
             counts
                 .retransmitted
                 .set(counts.retransmitted.get() + u64::from(again));

@@ -310,6 +310,7 @@ fn observe<F: Octets + ?Sized, H: Host>(seen: &Seen<'_, F>, flow: &Flow, host: &
     if flags.rst() {
         // What follows a reset tells whether its receiver accepted it.
         host.clear(flow, Mark::firsts());
+        host.claim(flow, Mark::reset());
         return Why::default();
     }
     let mut why = Why::default();
