@@ -1,9 +1,11 @@
 //! Frames through the tracker and the assembler in user space: no root, no kernel.
 
+mod cases;
 mod proof;
 mod records;
 mod robust;
 mod steps;
+mod story;
 
 use synfin::source::Tracker;
 use synfin_ebpf::event::{Direction, Event};
@@ -12,9 +14,6 @@ use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Scope;
 use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_tests::conversation::{Conversation, Sender};
-
-/// Time between two frames, in ns.
-const STEP_NS: u64 = 1_000_000;
 
 /// An empty conversation between two hosts.
 fn talk() -> Conversation {
@@ -28,9 +27,8 @@ fn talk() -> Conversation {
 /// The events of each frame, the client's arriving, the server's leaving.
 fn events(conversation: &Conversation) -> Vec<Vec<Event>> {
     let tracker = Tracker::new(Filter::default(), Tunnels::ON);
-    let mut time_ns = 0;
-    let frames = conversation.frames().map(|(sender, frame)| {
-        time_ns += STEP_NS;
+    let frames = conversation.frames().zip(conversation.times_ns());
+    let frames = frames.map(|((sender, frame), time_ns)| {
         let vantage = Vantage {
             interface: 1,
             direction: match sender {

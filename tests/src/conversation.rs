@@ -42,7 +42,19 @@ impl Sender {
 pub struct Conversation {
     client: Speaker,
     server: Speaker,
-    frames: Vec<(Sender, Frame)>,
+    said: Vec<Said>,
+    /// When the next frame is seen, in ns.
+    next_ns: u64,
+}
+
+/// Time between two frames without a [`Conversation::wait`], in ns.
+const STEP_NS: u64 = 1_000_000;
+
+#[derive(Clone, Debug)]
+struct Said {
+    at_ns: u64,
+    sender: Sender,
+    frame: Frame,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +71,8 @@ impl Conversation {
         Self {
             client: speaker(client),
             server: speaker(server),
-            frames: Vec::new(),
+            said: Vec::new(),
+            next_ns: STEP_NS,
         }
     }
 
@@ -126,57 +139,106 @@ impl Conversation {
     /// Any segment: an ACK with the right numbers, changed at will. What it says then counts.
     #[must_use]
     pub fn say(mut self, sender: Sender, change: impl FnOnce(Frame) -> Frame) -> Self {
+        let frame = change(self.plain(sender));
+        // SYN and FIN occupy a sequence number each (RFC 9293 §3.4).
+        let control = u32::from(frame.flags.syn()) + u32::from(frame.flags.fin());
+        let len = u32::try_from(frame.payload.len()).expect("a payload of a frame's size");
+        let own = match sender {
+            Sender::Client => &mut self.client,
+            Sender::Server => &mut self.server,
+        };
+        own.next = frame.seq.wrapping_add(len).wrapping_add(control);
+        self.add(sender, frame)
+    }
+
+    /// Any segment that does not count: one that is forged, late, or a probe.
+    #[must_use]
+    pub fn aside(self, sender: Sender, change: impl FnOnce(Frame) -> Frame) -> Self {
+        let frame = change(self.plain(sender));
+        self.add(sender, frame)
+    }
+
+    /// An ACK with the right numbers.
+    fn plain(&self, sender: Sender) -> Frame {
         let (own, peer, macs) = match sender {
-            Sender::Client => (&mut self.client, &self.server, [CLIENT_MAC, SERVER_MAC]),
-            Sender::Server => (&mut self.server, &self.client, [SERVER_MAC, CLIENT_MAC]),
+            Sender::Client => (&self.client, &self.server, [CLIENT_MAC, SERVER_MAC]),
+            Sender::Server => (&self.server, &self.client, [SERVER_MAC, CLIENT_MAC]),
         };
         let plain = Frame::new(own.address, peer.address)
             .seq(own.next)
             .ack(peer.next);
-        let ident = number(self.frames.len());
-        let frame = change(Frame {
+        let ident = number(self.said.len());
+        Frame {
             macs,
             ident,
             ..plain
+        }
+    }
+
+    fn add(mut self, sender: Sender, frame: Frame) -> Self {
+        let at_ns = self.next_ns;
+        self.next_ns += STEP_NS;
+        self.said.push(Said {
+            at_ns,
+            sender,
+            frame,
         });
-        // SYN and FIN occupy a sequence number each (RFC 9293 §3.4).
-        let control = u32::from(frame.flags.syn()) + u32::from(frame.flags.fin());
-        let len = u32::try_from(frame.payload.len()).expect("a payload of a frame's size");
-        own.next = frame.seq.wrapping_add(len).wrapping_add(control);
-        self.frames.push((sender, frame));
+        self
+    }
+
+    /// Lets so much time pass before the next frame, in ms.
+    #[must_use]
+    pub fn wait(mut self, ms: u64) -> Self {
+        self.next_ns += ms * 1_000_000 - STEP_NS;
         self
     }
 
     /// The last segment once more, sent again.
     #[must_use]
-    pub fn again(mut self) -> Self {
-        let ident = number(self.frames.len());
-        let again = self.frames.last().cloned();
-        let again = again.map(|(sender, frame)| (sender, Frame { ident, ..frame }));
-        self.frames.extend(again);
-        self
+    pub fn again(self) -> Self {
+        let ident = number(self.said.len());
+        match self.said.last().cloned() {
+            Some(last) => self.add(
+                last.sender,
+                Frame {
+                    ident,
+                    ..last.frame
+                },
+            ),
+            None => self,
+        }
     }
 
     /// The last segment once more, seen again.
     #[must_use]
-    pub fn copied(mut self) -> Self {
-        self.frames.extend(self.frames.last().cloned());
-        self
+    pub fn copied(self) -> Self {
+        match self.said.last().cloned() {
+            Some(last) => self.add(last.sender, last.frame),
+            None => self,
+        }
     }
 
     /// Changes every frame that was added so far, to put something around it.
     #[must_use]
     pub fn around(mut self, change: impl Fn(Frame) -> Frame) -> Self {
-        let frames = self.frames.into_iter();
-        self.frames = frames
-            .map(|(sender, frame)| (sender, change(frame)))
+        let said = self.said.into_iter();
+        self.said = said
+            .map(|said| Said {
+                frame: change(said.frame),
+                ..said
+            })
             .collect();
         self
     }
 
     /// The frames in their order.
     pub fn frames(&self) -> impl Iterator<Item = (Sender, &Frame)> {
-        self.frames.iter().map(|(sender, frame)| (*sender, frame))
+        self.said.iter().map(|said| (said.sender, &said.frame))
+    }
+
+    /// When each frame is seen, in ns.
+    pub fn times_ns(&self) -> impl Iterator<Item = u64> {
+        self.said.iter().map(|said| said.at_ns)
     }
 
     /// The client's address.

@@ -1,7 +1,8 @@
 //! How a track takes the segments of a close: FIN and RST.
 
 use synfin_ebpf::event::Event;
-use synfin_ebpf::segment::Segment;
+use synfin_ebpf::flow::Key;
+use synfin_ebpf::segment::{Scope, Segment};
 use synfin_ebpf::seq::Seq;
 
 use super::side::Fin;
@@ -15,7 +16,10 @@ pub(super) const MAX_WINDOW_SCALE: u8 = 14;
 impl Track {
     /// Takes a FIN; tells whether it came again.
     pub(super) fn take_fin(&mut self, segment: &Segment, from: Role, t_ns: u64) -> bool {
-        if from == Role::Client && !self.unobserved() && self.side(Role::Server).segments == 0 {
+        let client = self.side(Role::Client);
+        // Who acknowledges has a SYN-ACK, seen here or not.
+        let answered = client.pure_ack || client.data || self.side(Role::Server).segments > 0;
+        if from == Role::Client && !self.unobserved() && !answered {
             self.note(Anomaly::FinBeforeSynAck);
         }
         let end = segment.end();
@@ -68,7 +72,7 @@ impl Track {
         let (proof, expected) = self.judge_rst(segment, event, from);
         if expected.is_some() {
             self.note(Anomaly::RstOutOfWindow);
-        } else if self.reset.is_none() {
+        } else if self.reset.is_none() && !self.is_of_another(from) {
             if proof == ResetProof::InWindow {
                 self.note(Anomaly::RstInWindow);
             }
@@ -79,6 +83,7 @@ impl Track {
                 t_ns: event.time_ns,
                 proof,
                 text: text.map(|text| String::from_utf8_lossy(text).into()),
+                states: [self.side(Role::Client).state, self.side(Role::Server).state],
             });
             self.advance(from, Input::Reset, Some(Input::Reset));
         }
@@ -86,6 +91,13 @@ impl Track {
             proof: Proof::ResetAcceptable,
             expected,
         })
+    }
+
+    /// Whether a RST ends what the server has of a connection before: in answer to an ACK that does
+    /// not fit the client goes on with its own attempt (RFC 9293 §3.5.2).
+    const fn is_of_another(&self, from: Role) -> bool {
+        let server = self.side(Role::Server);
+        matches!(from, Role::Client) && server.iss.is_none() && server.pure_ack
     }
 
     /// How a RST's number fits what its receiver expects; with the number that it had to have where
@@ -120,7 +132,8 @@ impl Track {
             Some((_, window)) if !self.unobserved() => {
                 let window = u32::from(window) << self.scale(from.peer());
                 let sent = event.sender.next().map_or(0, |sent| sent.since(next));
-                if segment.seq.since(next) > window.max(1).max(sent) {
+                let beyond = segment.seq.since(next);
+                if beyond >= window && beyond > sent {
                     (ResetProof::Unchecked, Some(next))
                 } else {
                     (ResetProof::InWindow, None)
@@ -130,8 +143,13 @@ impl Track {
         }
     }
 
-    /// By how much a side's windows are shifted: only where both sides offered to (RFC 7323 §2.2).
+    /// By how much a side's window is shifted: only where both sides offered to, and never that of
+    /// its SYN (RFC 7323 §2.2).
     fn scale(&self, role: Role) -> u8 {
+        let side = self.side(role);
+        if !side.pure_ack && !side.data && side.fin.is_none() {
+            return 0;
+        }
         let offered = |role: Role| {
             self.side(role)
                 .options
@@ -148,7 +166,15 @@ impl Track {
         let Some(reset) = self.reset.as_ref().filter(|reset| reset.t_ns < t_ns) else {
             return;
         };
-        if reset.by == from {
+        if segment.flags.syn() {
+            // Only a SYN-ACK goes on; a SYN begins anew.
+            if !segment.flags.ack() || reset.by != from {
+                return;
+            }
+            if self.side(from.peer()).last_syn_ns < reset.t_ns {
+                self.note(Anomaly::TrafficAfterRst);
+            }
+        } else if reset.by == from {
             // Its sender goes on: the RST was somebody else's, or was not accepted.
             self.note(Anomaly::TrafficAfterRst);
         } else if reset.proof == ResetProof::InWindow {
@@ -159,6 +185,34 @@ impl Track {
         } else {
             return;
         }
-        self.reset = None;
+        self.revive();
+    }
+
+    /// Goes on as if there had been no RST.
+    pub(super) fn revive(&mut self) {
+        if let Some(reset) = self.reset.take() {
+            let [client, server] = reset.states;
+            self.side_mut(Role::Client).state = client;
+            self.side_mut(Role::Server).state = server;
+        }
+    }
+
+    /// Notes the ACK that answers a SYN inside the open connection: it acknowledges nothing new (RFC
+    /// 5961 §4.2).
+    pub(super) fn note_challenge(&mut self, segment: &Segment, from: Role) {
+        let syn = self.pending_syns.first().filter(|_| self.unchallenged);
+        let answers = syn.is_some_and(|syn| {
+            let (_, sender) = Key::of(&syn.endpoints(), Scope(syn.scope));
+            self.role(sender) != from
+        });
+        if !answers {
+            return;
+        }
+        self.unchallenged = false;
+        let own = self.side(from);
+        let nothing_new = own.highest_ack.is_none_or(|ack| ack.covers(segment.ack));
+        if segment.len == 0 && !segment.flags.fin() && nothing_new {
+            self.note(Anomaly::ChallengeAck);
+        }
     }
 }

@@ -374,6 +374,7 @@ impl Assembler {
             interface.map_or_else(|| format!("#{}", track.interface).into(), Clone::clone);
         let gap = self.counts.lost != lost_before;
         let over = track.is_over() || track.finished() || ended == Ended::Superseded;
+        // What is no connection has nothing that could come late, or be taken the place of.
         let over = over && !track.is_stray();
         let numbers = track.numbers();
         let connection = verdict::connection(track, ended, interface, gap, accounts);

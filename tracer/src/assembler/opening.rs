@@ -37,6 +37,7 @@ impl Track {
             });
             if !with_ack {
                 self.keep_pending_syn(event);
+                self.unchallenged = true;
             }
             return false;
         }
@@ -64,7 +65,9 @@ impl Track {
         if changed {
             self.note(Anomaly::SynAckIsnChanged);
         }
-        if segment.len > 0 && !options.fast_open {
+        // What answers a Fast Open may carry data without an option of its own (RFC 7413 §4.2.2).
+        let asked = |options: Option<TcpOptions>| options.is_some_and(|options| options.fast_open);
+        if segment.len > 0 && !options.fast_open && !asked(self.side(from.peer()).options) {
             self.note(Anomaly::DataOnSyn);
         }
         if options
@@ -168,6 +171,9 @@ impl Track {
             if let Some(answered) = self.syn_ack_answered_by(segment.ack, from.peer()) {
                 self.side_mut(from.peer()).iss = Some(answered);
             } else {
+                if exact && segment.len == 0 && !segment.flags.fin() {
+                    self.note(Anomaly::ChallengeAck);
+                }
                 return Some(Check {
                     proof: Proof::AcknowledgesSyn,
                     expected: Some(iss.add(1)),

@@ -99,7 +99,9 @@ impl Side {
         self.opened_ns = Some(known.opened_ns);
         self.last_syn_ns = self.last_syn_ns.max(known.opened_ns);
         self.syns = known.syns.into();
-        self.options = Some(TcpOptions::parse(known.options()));
+        if known.text().is_none() {
+            self.options = Some(TcpOptions::parse(known.options()));
+        }
         self.healed = true;
         true
     }

@@ -597,7 +597,10 @@ fn a_syn_in_an_open_connection_is_an_anomaly_until_it_is_answered() {
     let other = client().at(2_000_000).seq(X + 9000).syn();
     let challenge = server().at(2_000_100).seq(Y + 1).ack(X + 1);
     let record = record(&opened_then(&[other, challenge]));
-    assert_eq!(anomalies(&record), [Anomaly::SynInOpenConnection]);
+    assert_eq!(
+        anomalies(&record),
+        [Anomaly::SynInOpenConnection, Anomaly::ChallengeAck]
+    );
     let answer = server().at(2_000_100).seq(Y + 5).ack(X + 9001).syn();
     let records = records(&opened_then(&[other, answer]));
     assert_eq!(records.len(), 2);

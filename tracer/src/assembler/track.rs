@@ -55,6 +55,8 @@ pub(super) struct Track {
     pub(super) healed: bool,
     /// A SYN inside the open connection as often as it came, in case it is answered.
     pub(super) pending_syns: Vec<Event>,
+    /// Nobody has answered that SYN yet.
+    pub(super) unchallenged: bool,
     /// Segments of the opening were seen in another order than they were sent.
     pub(super) reordered: bool,
     /// What the tunnel's ends were, the client's first; zero outside of tunnels.
@@ -96,6 +98,8 @@ pub(super) struct Reset {
     pub(super) by: Role,
     pub(super) seq: Seq,
     pub(super) t_ns: u64,
+    /// The client's and the server's state before it.
+    pub(super) states: [State; 2],
 }
 
 impl Track {
@@ -135,6 +139,7 @@ impl Track {
             anomalies: Vec::new(),
             healed: false,
             pending_syns: Vec::new(),
+            unchallenged: false,
             tunnel: if half == client {
                 [event.outer_source, event.outer_destination].map(Address::v6)
             } else {
@@ -257,10 +262,10 @@ impl Track {
         self.side_mut(from).segments += 1;
         self.first_ns = self.first_ns.min(event.time_ns);
         self.last_ns = self.last_ns.max(event.time_ns);
-        if !segment.flags.rst() && !segment.flags.syn() && !segment.flags.anomalous() {
+        let before = [self.sides[0].state, self.sides[1].state];
+        if !segment.flags.rst() && !segment.flags.anomalous() {
             self.doubt_reset(&segment, from, event.time_ns);
         }
-        let before = [self.sides[0].state, self.sides[1].state];
         let check = if segment.flags.anomalous() {
             self.note(Anomaly::ImpossibleFlags);
             None
@@ -293,6 +298,9 @@ impl Track {
         let flags = segment.flags;
         let t_ns = event.time_ns;
         let again_syn = flags.syn() && self.take_syn(segment, event, from);
+        if flags.ack() && !flags.syn() {
+            self.note_challenge(segment, from);
+        }
         // A SYN-ACK with another number than its sender's proves nothing of this connection.
         let foreign = flags.syn() && self.side(from).iss != Some(segment.seq);
         let proof = if flags.ack() && !foreign {

@@ -13,7 +13,7 @@ use super::side::Side;
 use super::track::Track;
 use crate::timeline::{
     Account, Accounts, Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen,
-    Open, OpenKind, OpenOutcome, ResetCause, Role, Rtt, Step, TunnelEnds, address, ip,
+    Open, OpenKind, OpenOutcome, ResetCause, ResetProof, Role, Rtt, Step, TunnelEnds, address, ip,
 };
 
 /// Sequence numbers before they come round again.
@@ -44,18 +44,23 @@ pub(super) fn connection(
     let asymmetric = asymmetric(&track);
     let outcome = outcome(&track, ended, asymmetric);
     let mut close = close(&track, outcome);
+    if asymmetric {
+        // The other side may have been first.
+        close.by = close.by.filter(|_| close.kind != CloseKind::None);
+    }
     let mut anomalies = track.anomalies.clone();
-    if unacknowledged_fin(&track) && close.kind == CloseKind::None {
+    if unacknowledged_fin(&track) && close.kind == CloseKind::None && !asymmetric {
         anomalies.push((Anomaly::FinUnacknowledged, 1));
     }
     if let Some(accounts) = &accounts {
         close.gap_bytes = accounts.unseen().filter(|_| close.kind != CloseKind::None);
         let copies = accounts.client.told.duplicates + accounts.server.told.duplicates;
-        if copies > 0 {
-            anomalies.push((
-                Anomaly::Duplicate,
-                u32::try_from(copies).unwrap_or(u32::MAX),
-            ));
+        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
+        let told = (anomalies.iter_mut()).find(|(anomaly, _)| *anomaly == Anomaly::Duplicate);
+        match told {
+            Some((_, count)) => *count = count.saturating_add(copies),
+            None if copies > 0 => anomalies.push((Anomaly::Duplicate, copies)),
+            None => {}
         }
     }
     anomalies.sort_unstable();
@@ -184,7 +189,9 @@ fn tunnel(track: &Track) -> Option<TunnelEnds> {
 
 fn open_kind(track: &Track) -> OpenKind {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
-    if track.unobserved() {
+    // Of a SYN alone whose sender went on it is not known what answered it.
+    let unanswered = server.segments == 0 && (client.pure_ack || client.data);
+    if track.unobserved() || unanswered {
         OpenKind::None
     } else if client.syns == 0 {
         OpenKind::Partial
@@ -388,7 +395,11 @@ fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> 
     let (next, basis) = match (side.fin, &track.reset) {
         // The FIN's own number is the one before its end.
         (Some(fin), _) => (fin.end.add(u32::MAX), BytesBasis::Fin),
-        (None, Some(reset)) if reset.by == role && reset.seq.covers(first) => {
+        (None, Some(reset))
+            if reset.by == role
+                && reset.seq.covers(first)
+                && matches!(reset.proof, ResetProof::Exact | ResetProof::NotBefore) =>
+        {
             (reset.seq, BytesBasis::Reset)
         }
         _ => {
@@ -402,7 +413,9 @@ fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> 
     }
     let count = i64::from(next.since(first));
     // What was counted segment by segment tells how often the numbers went round.
-    let rounds = counted.filter(|counted| counted.whole).map(|counted| {
+    // A SYN inside the open connection may have hidden some of them.
+    let counted = counted.filter(|counted| counted.whole && track.settled.is_none());
+    let rounds = counted.map(|counted| {
         let span = i64::try_from(counted.side(role).span).unwrap_or(i64::MAX);
         span.saturating_sub(count)
             .saturating_add(ROUND / 2)

@@ -75,7 +75,9 @@ impl Numbers {
     pub(super) fn seq(&self, step: &Step) -> Number {
         // A SYN's number is an initial one by itself, and one that its receiver would not accept
         // has nothing to do with the initial one.
-        let foreign = step.flags.syn() && self.initial(step.from) != Some(step.seq);
+        let foreign = step.flags.syn() && self.initial(step.from) != Some(step.seq)
+            // Nor has that of a RST in answer to a SYN.
+            || step.flags.rst() && step.seq.0 == 0;
         if foreign || failed(step) == Some(Proof::ResetAcceptable) {
             return Number::Absolute(step.seq);
         }

@@ -89,6 +89,9 @@ fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {
             Clause::new(Tone::Odd, format!("backscatter: {}", sent(connection)))
         }
         OpenOutcome::Probe => Clause::new(Tone::Odd, format!("probe: {}", sent(connection))),
+        OpenOutcome::Unobserved if connection.asymmetric && opening_seen(connection) => {
+            Clause::new(Tone::Odd, "opening seen in one direction")
+        }
         OpenOutcome::Unobserved => Clause::new(Tone::Plain, "already open when first seen"),
     });
     // The other outcomes tell their retries themselves.
@@ -116,6 +119,11 @@ fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {
     if open.ack_via_data {
         clauses.push(Clause::new(Tone::Plain, "its ACK came with data"));
     }
+}
+
+/// Whether a SYN or SYN-ACK was seen.
+const fn opening_seen(connection: &Connection) -> bool {
+    connection.client.options.is_some() || connection.server.options.is_some()
 }
 
 fn established(connection: &Connection) -> String {
@@ -219,7 +227,10 @@ fn closed(connection: &Connection, clauses: &mut Vec<Clause>) {
             let text = format!("reset{by}{}", situation(close));
             Some(Clause::new(Tone::Bad, text))
         }
-        CloseKind::None if open => plain("still open as far as seen".to_owned()),
+        // Of what one side alone says no more is known.
+        CloseKind::None if open && !connection.asymmetric => {
+            plain("still open as far as seen".to_owned())
+        }
         CloseKind::None => None,
     });
     if let Some(ns) = close.half_close_ns

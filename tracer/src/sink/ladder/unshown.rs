@@ -8,7 +8,7 @@ use synfin_ebpf::seq::Seq;
 use crate::sink::numbers::Numbers;
 use crate::sink::units::{Lasting, Octets};
 use crate::sink::verdict::amount;
-use crate::timeline::{Bytes, Connection, OpenOutcome, Role, Step};
+use crate::timeline::{Bytes, Connection, OpenOutcome, ResetProof, Role, Step};
 
 /// A number this far past another one lies behind it: no window is larger than 1 GiB (RFC 7323
 /// §2.3), so what is older by more than that is newer by up to three.
@@ -40,7 +40,12 @@ impl<'a> Progress<'a> {
         }
         let control = u32::from(step.flags.syn()) + u32::from(step.flags.fin());
         let end = step.seq.add(step.len).add(control);
-        let own = self.reach(step.from, step.seq, end);
+        // One that answers a SYN, or that is not exactly the next, says nothing of what came before.
+        let own = if step.flags.rst() && !self.proved() {
+            0
+        } else {
+            self.reach(step.from, step.seq, end)
+        };
         let peer = step
             .ack
             .map_or(0, |ack| self.reach(step.from.peer(), ack, ack));
@@ -82,6 +87,14 @@ impl<'a> Progress<'a> {
             && (!flags.syn() || self.numbers.initial(step.from) == Some(step.seq))
     }
 
+    /// Whether the RST's number is the one that follows what its sender had sent.
+    const fn proved(&self) -> bool {
+        matches!(
+            self.connection.close.proof,
+            Some(ResetProof::Exact | ResetProof::NotBefore)
+        )
+    }
+
     const fn carries_data(&self) -> bool {
         matches!(
             self.connection.open.outcome,
@@ -115,13 +128,16 @@ impl<'a> Progress<'a> {
 }
 
 fn row(up: Option<String>, down: Option<String>, ns: u64) -> Option<String> {
-    let time = Lasting(ns);
-    match (up, down) {
-        (Some(up), Some(down)) => Some(format!("{up} →  ← {down}, {time}")),
-        (Some(up), None) => Some(format!("{up} →, {time}")),
-        (None, Some(down)) => Some(format!("← {down}, {time}")),
-        (None, None) => None,
+    let mut text = match (up, down) {
+        (Some(up), Some(down)) => format!("{up} →  ← {down}"),
+        (Some(up), None) => format!("{up} →"),
+        (None, Some(down)) => format!("← {down}"),
+        (None, None) => return None,
+    };
+    if ns > 0 {
+        text.push_str(&format!(", {}", Lasting(ns)));
     }
+    Some(text)
 }
 
 #[cfg(test)]
