@@ -95,7 +95,7 @@ fn case_36_a_fin_beyond_data_that_was_not_seen_closes_with_a_gap() {
         if told.is_counted() {
             told.field("/close/gap_bytes", 5000)
                 .field("/server/account/payload_bytes", 94)
-                .says("5.0 kB before a FIN were not seen");
+                .says("5.0 kB of data were not seen");
         } else {
             // Most data is not looked at: nothing of it is missing.
             told.unknown("/close/gap_bytes");

@@ -3,6 +3,7 @@
 use serde_json::json;
 use synfin_ebpf::counters::Counter;
 use synfin_ebpf::wire::Reject;
+use synfin_tests::carriers::{Carrier, Gre, Inner, VXLAN_PORT};
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
 use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN, patch};
@@ -57,6 +58,77 @@ fn case_50_the_same_addresses_in_two_vlans_are_two_connections() {
                 .unknown("/previous")
                 .odd(&[])
                 .says(words);
+        }
+    }
+}
+
+#[test]
+fn case_51_of_what_is_in_a_tunnel_the_inner_connection_is_told() {
+    let ends = ["192.0.2.7", "198.51.100.9"].map(|end| end.parse().expect("an address"));
+    let gre = |key, inner| {
+        let gre = Gre {
+            key,
+            inner,
+            ..Gre::default()
+        };
+        Carrier::Gre(ends, gre)
+    };
+    let tunnels = [
+        (
+            Carrier::Vxlan(ends, VXLAN_PORT, 4096),
+            "vxlan",
+            Some(4096),
+            "VXLAN 4096",
+        ),
+        (
+            Carrier::Geneve(ends, 77, 2, Inner::Frame),
+            "geneve",
+            Some(77),
+            "Geneve 77",
+        ),
+        (
+            Carrier::Geneve(ends, 78, 0, Inner::Packet),
+            "geneve",
+            Some(78),
+            "Geneve 78",
+        ),
+        (gre(Some(9), Inner::Packet), "gre", Some(9), "GRE"),
+        // Without a key it is told apart by a hash of its ends.
+        (gre(None, Inner::Frame), "gre", None, "GRE"),
+        (Carrier::Ip(ends), "ip_in_ip", None, "IP in IP"),
+    ];
+    for (carrier, kind, id, words) in tunnels {
+        for talk in [whole(), v6()] {
+            let carried = talk.around(|frame| frame.carried(carrier.clone()));
+            for told in both(&carried) {
+                told.field("/tunnel/kind", kind)
+                    .field("/tunnel/client", "192.0.2.7")
+                    .field("/tunnel/server", "198.51.100.9")
+                    .field("/client/port", 52144)
+                    .field("/open/outcome", "established")
+                    .field("/close/kind", "four_way")
+                    .field("/client/bytes", 26)
+                    .field("/server/bytes", 94)
+                    .odd(&[])
+                    .says(words)
+                    .says("(192.0.2.7 → 198.51.100.9)");
+                if let Some(id) = id {
+                    told.field("/tunnel/id", id);
+                }
+            }
+        }
+    }
+    // The same addresses outside, and in two tunnels, are three connections.
+    let carried = |id| {
+        let carrier = Carrier::Vxlan(ends, VXLAN_PORT, id);
+        sightings(&whole().around(|frame| frame.carried(carrier.clone())))
+    };
+    let seen = [sightings(&whole()), carried(1), carried(2)].concat();
+    for mode in MODES {
+        let told: [_; 3] = exactly(story(&seen, mode).told);
+        for (told, id) in told.iter().zip([json!(null), json!(1), json!(2)]) {
+            assert_eq!(*told.at("/tunnel").get("id").unwrap_or(&json!(null)), id);
+            told.field("/close/kind", "four_way").unknown("/previous");
         }
     }
 }

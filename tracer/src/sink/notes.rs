@@ -33,7 +33,7 @@ pub(super) fn notes(connection: &Connection) -> Vec<Clause> {
     }
     reset(&connection.close, &mut note);
     if let Some(gap) = connection.close.gap_bytes.filter(|&gap| gap > 0) {
-        note(format!("{} before a FIN were not seen", Octets(gap)));
+        note(format!("{} of data were not seen", Octets(gap)));
     }
     for &(anomaly, count) in &connection.anomalies {
         match (anomaly, count) {
