@@ -175,3 +175,22 @@ fn a_lone_segment_has_no_part_in_the_opening_after_it() {
     assert_eq!(told, [OpenOutcome::Probe, OpenOutcome::Unobserved]);
     assert_eq!(records[1].client.port, 52144);
 }
+
+#[test]
+fn a_connection_in_place_of_an_open_one_is_told_apart_without_its_syn_ack() {
+    let syn = |frame: Frame| Frame { ack: 0, ..frame }.seq(77).flags(Flags::SYN);
+    let again = talk()
+        .open()
+        .data(Client, 10)
+        .say(Client, syn)
+        .ack(Client)
+        .data(Client, 5);
+    let records = records(&again);
+    let isns: Vec<_> = records
+        .iter()
+        .map(|record| record.client.isn.map(|isn| isn.0))
+        .collect();
+    assert_eq!(isns, [Some(2_452_765_130), Some(77)]);
+    let bytes = records[0].client.bytes.map(|bytes| bytes.count);
+    assert_eq!(bytes, Some(10));
+}

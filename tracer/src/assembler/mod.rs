@@ -203,6 +203,15 @@ impl Assembler {
         let Some(tracked) = self.tracks.get_mut(slot) else {
             return;
         };
+        let syns = tracked.track.take_pending_syns_before(event);
+        if !syns.is_empty() {
+            // Its sender went on from a SYN inside the open connection: that opened another one.
+            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
+            for event in syns.iter().chain([event]) {
+                self.observe(event, output);
+            }
+            return;
+        }
         let first_ns = tracked.track.first_ns;
         let kept = tracked.track.observe(event, half);
         if output.follows()

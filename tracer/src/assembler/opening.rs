@@ -111,6 +111,22 @@ impl Track {
         }
     }
 
+    /// The SYNs inside the open connection that this segment of their sender goes on from. It had an
+    /// answer that was not seen.
+    pub(super) fn take_pending_syns_before(&mut self, event: &Event) -> Vec<Event> {
+        let flags = Flags(event.flags);
+        let goes_on = |syn: &Event| {
+            let sender = |event: &Event| (event.source, event.source_port);
+            Seq(syn.seq).add(1) == Seq(event.seq) && sender(syn) == sender(event)
+        };
+        let opens = self.pending_syns.first().is_some_and(goes_on);
+        if opens && flags.ack() && !flags.any(Flags::SYN.with(Flags::RST)) {
+            mem::take(&mut self.pending_syns)
+        } else {
+            Vec::new()
+        }
+    }
+
     /// The acknowledgment of a SYN-ACK: ISS+1, or as much more as the SYN carried (RFC 7413 §3).
     pub(super) fn take_syn_ack_ack(
         &mut self,
