@@ -4,6 +4,7 @@
 //! In: records and streams. Out: every difference, by name, but for what tshark is known to get
 //! wrong (see [`RULES`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::net::SocketAddr;
@@ -55,12 +56,17 @@ enum Error {
     Counts(fn(&Stream) -> u8),
     /// It takes for one stream what is a connection and lone segments beside it.
     Joins,
+    /// It begins a stream in the middle of a connection.
+    Splits,
     /// Its initial RTT is not that of the handshake.
     InitialRtt(fn(&Stream) -> bool),
 }
 
+/// How many of [`RULES`] a corpus needs; the others are for captures out of order.
+pub const OF_A_CORPUS: usize = 6;
+
 /// What tshark 4.0 gets wrong.
-pub const RULES: [Rule; 6] = [
+pub const RULES: [Rule; 8] = [
     Rule {
         reason: "a SYN that comes after another segment of its stream, as in a reordered handshake, \
                  is not counted",
@@ -89,13 +95,26 @@ pub const RULES: [Rule; 6] = [
         }),
     },
     Rule {
-        reason: "a RST before the SYN that it answers, or a segment of a scan, is no part of the \
-                 connection that comes after it",
+        reason: "a segment captured before the SYN of its connection, a RST that answers one, or one \
+                 of a scan, is told beside the connection that comes after it",
         error: Error::Joins,
+    },
+    Rule {
+        reason: "a SYN without ACK from the side that has not sent one begins a stream, even where \
+                 both open at once, or where its other flags make it nothing that a TCP sends",
+        error: Error::Splits,
     },
     Rule {
         reason: "the initial RTT begins at the last SYN that was seen, answered or not",
         error: Error::InitialRtt(|stream| stream.iter().filter(|seen| seen.is_syn()).count() > 1),
+    },
+    Rule {
+        reason: "an initial RTT of zero counts for none, and a later one is told",
+        error: Error::InitialRtt(|stream| {
+            let handshake = handshake(stream);
+            let legs = [handshake.syn_to_synack_ns, handshake.synack_to_ack_ns];
+            legs == [Some(0); 2]
+        }),
     },
     Rule {
         reason: "the initial RTT ends at the first ACK without a SYN, even that of the server",
@@ -197,25 +216,64 @@ pub fn compare(records: &[Connection], streams: &[Stream]) -> Compared {
     for (ends, records) in told {
         for record in records {
             let streams = seen.get_mut(&ends).map_or(&mut [][..], Vec::as_mut_slice);
-            match streams
-                .iter_mut()
-                .find(|(stream, _)| begins_in(record, stream))
-            {
+            let start_ns = record.start.as_nanosecond();
+            let at = |seen: &Seen| seen.time_ns == start_ns;
+            // Frames of two streams may have come at the same time.
+            let place = streams
+                .iter()
+                .position(|(stream, _)| stream.first().is_some_and(at))
+                .or_else(|| streams.iter().position(|(stream, _)| stream.iter().any(at)));
+            match place.and_then(|place| streams.get_mut(place)) {
                 Some((_, records)) => records.push(record),
                 None => compared.differs(&Vec::new(), "streams", &shown(record), &"nothing"),
             }
         }
     }
-    for (stream, records) in seen.values().flatten() {
-        match_up(records, stream, &mut compared);
+    for streams in seen.values() {
+        match_streams(streams, &mut compared);
     }
     compared
 }
 
-/// Whether one of the stream's segments is the record's first.
-fn begins_in(record: &Connection, stream: &Stream) -> bool {
-    let start_ns = record.start.as_nanosecond();
-    stream.iter().any(|seen| seen.time_ns == start_ns)
+/// Compares the streams of two ends; where tshark split a connection, its streams as one.
+fn match_streams(streams: &[(&Stream, Vec<&Connection>)], compared: &mut Compared) {
+    let mut streams = streams.iter().peekable();
+    while let Some((stream, records)) = streams.next() {
+        let mut whole = Cow::Borrowed(*stream);
+        while let Some((rest, none)) = streams.peek()
+            && none.is_empty()
+            && is_split_off(stream, rest)
+        {
+            compared.excused(|error| matches!(error, Error::Splits));
+            let completeness = [*stream, *rest].map(told_in_the_end);
+            let completeness = completeness.iter().fold(0, |all, bits| all | bits);
+            let whole = whole.to_mut();
+            whole.extend(rest.iter().cloned());
+            if let Some(last) = whole.last_mut() {
+                last.completeness = completeness;
+            }
+            streams.next();
+        }
+        match_up(records, &whole, compared);
+    }
+}
+
+/// What a whole stream adds to the completeness.
+fn told_in_the_end(stream: &Stream) -> u8 {
+    let last = stream.last().map_or(0, |last| last.completeness);
+    match stream.as_slice() {
+        [only] if !only.is_syn() => last | adds(only),
+        _ => last,
+    }
+}
+
+/// Whether a stream belongs to the one before: the peer's SYN began it, or one with odd flags.
+fn is_split_off(stream: &Stream, rest: &Stream) -> bool {
+    let (Some(first), Some(syn)) = (stream.first(), rest.first()) else {
+        return false;
+    };
+    let peers = syn.is_syn() && syn.source == first.destination;
+    peers && (syn.is_odd() || stream.iter().all(|seen| seen.source == first.source))
 }
 
 fn shown(record: &Connection) -> String {
@@ -229,8 +287,12 @@ fn shown(record: &Connection) -> String {
 
 /// Compares what was told of the segments of one stream.
 fn match_up(records: &[&Connection], stream: &Stream, compared: &mut Compared) {
-    let is_lone =
-        |record: &&Connection| ["backscatter", "probe"].contains(&record.open.outcome.as_str());
+    let opens = |record: &&&Connection| record.client.isn.is_some();
+    let one_of_several = records.len() > 1 && records.iter().filter(opens).count() == 1;
+    let is_lone = |record: &&Connection| {
+        let lone = ["backscatter", "probe"].contains(&record.open.outcome.as_str());
+        lone || one_of_several && record.client.isn.is_none()
+    };
     let (lone, connections): (Vec<&Connection>, _) = records.iter().copied().partition(is_lone);
     let completeness = records
         .iter()
@@ -241,7 +303,11 @@ fn match_up(records: &[&Connection], stream: &Stream, compared: &mut Compared) {
                 compared.excused(|error| matches!(error, Error::Joins));
             }
             compare_completeness(completeness, stream, compared);
-            compare_opening(connection, stream, compared);
+            compare_numbers(connection, stream, compared);
+            // What was captured before the SYN does not tell of the handshake's times.
+            if others.is_empty() {
+                compare_times(connection, stream, compared);
+            }
         }
         ([], [_, ..]) => compare_completeness(completeness, stream, compared),
         _ => {
@@ -266,18 +332,21 @@ fn compare_completeness(told: u8, stream: &Stream, compared: &mut Compared) {
     compared.differs(stream, "completeness", &told, &seen);
 }
 
-fn compare_opening(record: &Connection, stream: &Stream, compared: &mut Compared) {
-    let Handshake {
-        client,
-        isns,
-        syn_to_synack_ns,
-        synack_to_ack_ns,
-    } = handshake(stream);
+fn compare_numbers(record: &Connection, stream: &Stream, compared: &mut Compared) {
+    let Handshake { client, isns, .. } = handshake(stream);
     if let Some(client) = client {
         compared.differs(stream, "client", &record.client.endpoint(), &client);
     }
     let told = [record.client.isn, record.server.isn];
     compared.differs(stream, "isns", &told, &isns);
+}
+
+fn compare_times(record: &Connection, stream: &Stream, compared: &mut Compared) {
+    let Handshake {
+        syn_to_synack_ns,
+        synack_to_ack_ns,
+        ..
+    } = handshake(stream);
     let rtt = &record.open.rtt_ns;
     for (field, told, seen) in [
         ("syn_to_synack", rtt.syn_to_synack, syn_to_synack_ns),
