@@ -28,17 +28,23 @@ type Named = (String, Vec<Packet>);
 fn every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook() -> Result<()> {
     let (captures, others) = ethernet_captures_of_the_corpus()?;
     let count = captures.len();
-    for tunnels in [Tunnels::OFF, Tunnels::ON] {
+    let ways = [
+        (Tunnels::OFF, None),
+        (Tunnels::ON, None),
+        (Tunnels::ON, Some(1 << 16)),
+    ];
+    for (tunnels, accounts) in ways {
         let options = LoadOptions {
             ring_size: 1 << 20,
             table_size: 1 << 17,
             filter: Filter::default(),
-            accounts: None,
+            accounts,
             tunnels,
         };
         let events = all_agree(&captures, &options)?;
         eprintln!(
-            "{tunnels:?}: {count} captures give the same {events:?} events through {PROGRAMS:?}"
+            "{tunnels:?}, accounts {accounts:?}: {count} captures give the same {events:?} events \
+             through {PROGRAMS:?}"
         );
     }
     eprintln!("not Ethernet: {others:?}");
