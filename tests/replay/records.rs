@@ -25,6 +25,7 @@ impl Output for Records {
 fn records(conversation: &Conversation) -> Vec<Connection> {
     let mut assembler = Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
+        max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: 100,
         interfaces: HashMap::from([(1, "eth0".into())]),
@@ -103,6 +104,7 @@ fn the_same_tuple_in_two_vlans_is_two_connections() {
     };
     let mut assembler = Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
+        max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: 100,
         interfaces: HashMap::new(),

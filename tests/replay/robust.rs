@@ -277,6 +277,7 @@ fn arrive(way: &Way) -> Vec<Connection> {
 fn arrive_at(tracker: &Tracker, way: &Way) -> Vec<Connection> {
     let mut assembler = Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
+        max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: MAX_CONNECTIONS,
         interfaces: HashMap::new(),

@@ -101,6 +101,7 @@ pub(crate) fn story_with_losses(
     };
     let mut assembler = Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
+        max_steps: 64,
         linger_ns: match mode {
             Mode::Counted => FILE_LINGER_NS,
             Mode::Lifecycle => LIVE_LINGER_NS,

@@ -110,6 +110,8 @@ impl Side {
     pub const NEXT: u8 = 8;
     /// It is accounted for: `acked` and `window` hold.
     pub const ACKED: u8 = 16;
+    /// Its SYN was a SYN-ACK: it did the passive open.
+    pub const SYN_ACK: u8 = 32;
 }
 
 /// One reported segment.
@@ -356,6 +358,12 @@ impl Side {
     #[must_use]
     pub fn iss(&self) -> Option<Seq> {
         (self.known & Self::SYN != 0).then_some(Seq(self.iss))
+    }
+
+    /// Whether it sent a SYN-ACK, and no SYN by itself.
+    #[must_use]
+    pub const fn is_passive(&self) -> bool {
+        self.known & Self::SYN_ACK != 0
     }
 
     /// The number that acknowledges its FIN, where that was seen.

@@ -1,7 +1,6 @@
 //! The command `synfin`.
 
 use std::process::ExitCode;
-
 use synfin::cli::{Cli, Command};
 use synfin::read;
 use synfin::say::say;

@@ -110,6 +110,7 @@ impl Reader {
             assembler: Assembler::new(Settings {
                 handshake_timeout_ns: options.limits.handshake_timeout_ns(),
                 max_connections: options.limits.max_connections,
+                max_steps: options.printing.max_steps(),
                 linger_ns: if options.files.iter().any(|file| file.as_os_str() == "-") {
                     LIVE_LINGER_NS
                 } else {

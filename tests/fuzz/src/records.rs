@@ -147,6 +147,7 @@ pub(crate) fn assembler(max_connections: usize) -> Assembler {
     Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
         max_connections,
+        max_steps: 64,
         linger_ns: 1_000_000_000,
         interfaces: std::collections::HashMap::from([(1, "fuzz0".into())]),
     })

@@ -109,6 +109,11 @@ impl Mark {
         Self::new(Half::Lo, 6)
     }
 
+    /// The half's SYN had an ACK.
+    const fn syn_ack(half: Half) -> Self {
+        Self::new(half, 7)
+    }
+
     const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -178,8 +183,9 @@ impl Flow {
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
             // any other opens a new incarnation, of which nothing is known yet.
             let peer = half.peer();
-            let simultaneous = self.marks.get() == Mark::syn(peer).0;
-            let kept = if simultaneous { Mark::syn(peer).0 } else { 0 };
+            let (marks, passive) = (self.marks.get(), Mark::syn_ack(peer).0);
+            let simultaneous = marks & !passive == Mark::syn(peer).0;
+            let kept = if simultaneous { marks } else { 0 };
             host.clear(self, Mark(!kept));
             begins = !simultaneous;
         }
@@ -187,7 +193,12 @@ impl Flow {
         own.iss.set(segment.seq.0);
         own.options_len.set(seen.copy_options(&own.options).into());
         own.syns.set(1);
-        host.claim(self, Mark::syn(half));
+        let mark = Mark::syn(half);
+        if segment.flags.ack() {
+            host.claim(self, mark.and(Mark::syn_ack(half)));
+        } else {
+            host.claim(self, mark);
+        }
         begins
     }
 
@@ -227,6 +238,9 @@ impl Flow {
         let own = self.endpoint(half);
         if self.has(Mark::syn(half)) {
             side.known |= Side::SYN;
+            if self.has(Mark::syn_ack(half)) {
+                side.known |= Side::SYN_ACK;
+            }
             side.opened_ns = own.opened_ns.get();
             side.iss = own.iss.get();
             side.options = own.options.get();
@@ -262,6 +276,9 @@ pub(super) fn tell_lone<F: Octets + ?Sized>(seen: &Seen<'_, F>, side: &mut Side)
     }
     if segment.flags.syn() {
         side.known |= Side::SYN;
+        if segment.flags.ack() {
+            side.known |= Side::SYN_ACK;
+        }
         side.opened_ns = seen.now_ns;
         side.iss = segment.seq.0;
         side.options_len = seen.copy_options(Cell::from_mut(&mut side.options));

@@ -34,11 +34,15 @@ use table::{Found, Slot, Table};
 use track::{Before, Track};
 use verdict::Ended;
 
+/// Segments that are kept of a connection for whoever reads its record.
+pub const USUAL_MAX_STEPS: usize = 64;
 /// How long a record waits after its end for segments that still belong to it, in ns, where somebody
 /// waits for it.
 pub const LIVE_LINGER_NS: u64 = 1_000_000_000;
-/// Records that may wait longer than that; of more, those that waited the longest are handed out.
+/// Records that may wait so long; of more, those that waited the longest are handed out.
 const LINGERING: usize = 4_096;
+/// What those waited at least: more than the shortest retransmission timeout in use.
+const SHORT_LINGER_NS: u64 = 250_000_000;
 /// How long the last ACK of a close is waited for.
 const LAST_ACK_NS: u64 = 10_000_000_000;
 /// How many ended connections are remembered, so that their late segments are known as such.
@@ -87,6 +91,8 @@ pub struct Settings {
     pub handshake_timeout_ns: u64,
     /// How long a record waits after its end for segments that still belong to it, in ns.
     pub linger_ns: u64,
+    /// Segments that are kept of a connection, at least 2; those past them are counted.
+    pub max_steps: usize,
     /// Connections that are followed at once.
     pub max_connections: usize,
     /// Names of the interfaces by index.
@@ -235,7 +241,7 @@ impl Assembler {
 
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
-        let beyond_ns = self.settings.linger_ns.saturating_sub(LIVE_LINGER_NS);
+        let beyond_ns = self.settings.linger_ns.saturating_sub(SHORT_LINGER_NS);
         let early_ns = now_ns.saturating_add(beyond_ns);
         while let Some((look_ns, slot)) = self.deadlines.crowded(LINGERING, early_ns) {
             let ended = |tracked: &Tracked| {
@@ -272,7 +278,7 @@ impl Assembler {
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
         let early_ns = self.deadlines.early_ns(LINGERING).map(|due_ns| {
-            let beyond_ns = self.settings.linger_ns.saturating_sub(LIVE_LINGER_NS);
+            let beyond_ns = self.settings.linger_ns.saturating_sub(SHORT_LINGER_NS);
             due_ns.saturating_sub(beyond_ns)
         });
         self.deadlines.next_ns().into_iter().chain(early_ns).min()
@@ -347,7 +353,14 @@ impl Assembler {
         }
         let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
         let tracked = Tracked {
-            track: Track::new(event, key, half, started_unix_ns, ended),
+            track: Track::new(
+                event,
+                key,
+                half,
+                started_unix_ns,
+                ended,
+                self.settings.max_steps.max(2),
+            ),
             look_ns: None,
             lost_before: self.counts.lost,
         };

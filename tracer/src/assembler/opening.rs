@@ -246,6 +246,13 @@ pub(super) fn roles(event: &Event, key: &Key, sender: Half) -> (Half, Confidence
         (true, true) => return (sender.peer(), Confidence::Observed),
         _ => {}
     }
+    // Who sent a SYN-ACK did the passive open, whether its peer's SYN was seen or not.
+    if event.sender.is_passive() {
+        return (sender.peer(), Confidence::Observed);
+    }
+    if event.receiver.is_passive() {
+        return (sender, Confidence::Observed);
+    }
     // Of two SYNs that the programs remember, the first was the client's.
     match (event.sender.iss(), event.receiver.iss()) {
         (Some(_), Some(_)) if event.receiver.opened_ns < event.sender.opened_ns => {

@@ -36,6 +36,7 @@ impl Output for Collected {
 fn assembler() -> Assembler {
     Assembler::new(Settings {
         handshake_timeout_ns: 35 * SECOND,
+        max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: 100,
         interfaces: HashMap::from([(1, "eth0".into())]),
@@ -571,6 +572,16 @@ fn impossible_flags_change_no_state() {
     assert_eq!(record.open.outcome, OpenOutcome::Established);
     assert_eq!(record.close.kind, CloseKind::None);
     assert_eq!(record.anomalies, [(Anomaly::ImpossibleFlags, 3)]);
+}
+
+#[test]
+fn who_sent_a_syn_ack_is_the_server_also_where_its_client_was_not_heard() {
+    let mut fin = client().at(900).seq(X + 1).ack(Y + 1).fin();
+    fin.receiver.iss = Y;
+    fin.receiver.known = Side::SYN | Side::SYN_ACK;
+    let record = record(&[fin]);
+    assert_eq!((record.client.port, record.server.port), (52144, 21));
+    assert_eq!(record.open.confidence, Confidence::Observed);
 }
 
 #[test]

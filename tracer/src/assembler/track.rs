@@ -17,12 +17,10 @@ use crate::timeline::{
     Anomaly, Check, Confidence, Previous, Proof, ResetProof, Role, State, Step, WrongAck,
 };
 
-/// Steps that a track keeps; segments past them are counted.
-const MAX_STEPS: usize = 64;
 /// Steps of a connection that opens, carries data and closes.
 const USUAL_STEPS: usize = 10;
-/// Steps that segments may take which prove nothing.
-const MAX_REPEATED_STEPS: usize = 40;
+/// Of eight steps that a track keeps, those that segments may take which prove nothing.
+const REPEATED_EIGHTHS: usize = 5;
 /// Numbers that a late segment may lie before the end of its connection.
 const LATE_NUMBERS: u32 = 1 << 24;
 /// The same segment at another vantage point within this time is a copy: less than the shortest
@@ -50,6 +48,11 @@ pub(super) struct Track {
     pub(super) backoff_ns: Vec<u64>,
     pub(super) kept: Vec<Kept>,
     pub(super) omitted: u64,
+    max_steps: usize,
+    /// A segment with ACK and without SYN and payload was seen.
+    pub(super) pure_ack: bool,
+    /// A RST was seen.
+    pub(super) rst: bool,
     pub(super) anomalies: Vec<(Anomaly, u32)>,
     /// Something of it was learnt only from a later event.
     pub(super) healed: bool,
@@ -110,6 +113,7 @@ impl Track {
         half: Half,
         started_unix_ns: i128,
         before: Option<Before>,
+        max_steps: usize,
     ) -> Self {
         let flags = Flags(event.flags);
         let (client, confidence) = roles(event, &key, half);
@@ -136,6 +140,9 @@ impl Track {
             backoff_ns: Vec::new(),
             kept: Vec::with_capacity(1),
             omitted: 0,
+            max_steps,
+            pure_ack: false,
+            rst: false,
             anomalies: Vec::new(),
             healed: false,
             pending_syns: Vec::new(),
@@ -257,6 +264,9 @@ impl Track {
             return None;
         }
         self.stray &= segment.flags.rst() || segment.flags.anomalous();
+        let flags = segment.flags;
+        self.pure_ack |= flags.ack() && !flags.syn() && segment.len == 0;
+        self.rst |= flags.rst();
         self.zeek.observe(event, half);
         self.heal(event, from);
         self.side_mut(from).segments += 1;
@@ -373,9 +383,9 @@ impl Track {
             .check
             .is_some_and(|check| check.proof != Proof::Retransmission);
         let room = if proves || step.flags.fin() {
-            MAX_STEPS
+            self.max_steps
         } else {
-            MAX_REPEATED_STEPS
+            self.max_steps * REPEATED_EIGHTHS / 8
         };
         if self.kept.len() >= room {
             self.omitted += 1;
@@ -386,7 +396,7 @@ impl Track {
         let place = self.kept.len() - self.kept.iter().rev().take_while(later).count();
         // Few get past their first segment in a flood; most others have the ten of a whole life.
         if self.kept.len() == 1 {
-            self.kept.reserve_exact(USUAL_STEPS - 1);
+            self.kept.reserve_exact(USUAL_STEPS.min(self.max_steps) - 1);
         }
         let kept = Kept {
             step,

@@ -449,15 +449,12 @@ fn completeness(track: &Track, counted: Option<&Counted>) -> u8 {
                 || synchronised && roles.iter().any(|role| has_data(track, *role))
         }
     };
-    let pure_ack = (track.kept.iter())
-        .any(|kept| kept.step.ack.is_some() && !kept.step.flags.syn() && kept.step.len == 0);
-    let rst = track.kept.iter().any(|kept| kept.step.flags.rst());
     u8::from(either(|side| side.sent_syn))
         | u8::from(either(|side| side.sent_syn_ack)) << 1
-        | u8::from(pure_ack) << 2
+        | u8::from(track.pure_ack) << 2
         | u8::from(data) << 3
         | u8::from(either(|side| side.fin.is_some())) << 4
-        | u8::from(rst) << 5
+        | u8::from(track.rst) << 5
 }
 
 fn steps(track: Track) -> Vec<Step> {

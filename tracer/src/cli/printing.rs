@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::ValueEnum;
 
+use crate::assembler::USUAL_MAX_STEPS;
 use crate::selection::{Only, Selection};
 
 /// A handshake that takes longer is slow, where nobody said otherwise.
@@ -64,7 +65,20 @@ pub enum Format {
     Csv,
 }
 
+/// Segments that are kept of a connection where only its opening is asked for.
+const OPENING_STEPS: usize = 4;
+
 impl Printing {
+    /// Segments to keep of a connection.
+    #[must_use]
+    pub const fn max_steps(&self) -> usize {
+        if self.summary {
+            OPENING_STEPS
+        } else {
+            USUAL_MAX_STEPS
+        }
+    }
+
     /// Whether the options go together.
     ///
     /// # Errors
