@@ -21,6 +21,11 @@ const PORTS: [u16; 2] = [52144, 80];
 /// The clock at the beginning of an input.
 const BEGIN_NS: u64 = 1 << 40;
 
+/// Settings: one less than the connections that are followed at once, and whether records are summed
+/// up.
+const MAX_CONNECTIONS: u8 = 0b11;
+const SUMMED: u8 = 1 << 2;
+
 /// Calls that are no event.
 const ADVANCE: u8 = 0xff;
 const ADVANCE_TO: u8 = 0xfe;
@@ -43,10 +48,11 @@ const EGRESS: u8 = 1 << 5;
 /// Gives an assembler any events, and prints what comes out.
 pub fn events(input: &[u8]) {
     let mut input = Input(input);
-    let max_connections = usize::from(input.u8() % 4) + 1;
+    let settings = input.u8();
+    let max_connections = usize::from(settings & MAX_CONNECTIONS) + 1;
     let mut assembler = assembler(max_connections);
     let counted = Cell::new(None);
-    let mut records = Records::new(|_: &Key| counted.get());
+    let mut records = Records::new(settings & SUMMED != 0, |_: &Key| counted.get());
     let mut time_ns = BEGIN_NS;
     let mut serial = 0;
     while !input.is_empty() {

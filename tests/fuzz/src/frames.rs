@@ -26,9 +26,11 @@ const LINKS: [Link; 8] = [
     Link::Pppoe,
 ];
 
-/// Settings: the frames leave, and every segment is counted. The upper half is a VLAN.
+/// Settings: the frames leave, every segment is counted, records are summed up. The upper half is a
+/// VLAN.
 const LEAVING: u8 = 1;
 const COUNTED: u8 = 1 << 1;
+const SUMMED: u8 = 1 << 2;
 
 /// Connections that are followed at once.
 const MAX_CONNECTIONS: usize = 5;
@@ -45,7 +47,7 @@ pub fn frames(input: &[u8]) {
         tracker.with_accounts()
     };
     let mut assembler = assembler(MAX_CONNECTIONS);
-    let mut records = Records::new(|key: &Key| tracker.forget(key));
+    let mut records = Records::new(settings & SUMMED != 0, |key: &Key| tracker.forget(key));
     let mut time_ns = 0_u64;
     while !input.is_empty() {
         time_ns = time_ns.saturating_add(input.pause_ns());

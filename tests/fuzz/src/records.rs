@@ -13,8 +13,8 @@ use synfin_ebpf::flow::Key;
 pub(crate) struct Records<F> {
     ladders: [Ladder; 2],
     json: Json,
-    servers: Servers,
-    summary: Summary,
+    /// What is summed up at the end. To begin that costs more than all the rest.
+    sums: Option<(Servers, Summary)>,
     /// Fields in a line of each.
     zeek_fields: usize,
     csv_fields: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Records<F> {
 }
 
 impl<F: FnMut(&Key) -> Option<Accounts>> Records<F> {
-    pub(crate) fn new(forget: F) -> Self {
+    pub(crate) fn new(summed: bool, forget: F) -> Self {
         let narrow = Style {
             colour: false,
             width: 1,
@@ -36,8 +36,7 @@ impl<F: FnMut(&Key) -> Option<Accounts>> Records<F> {
         let mut records = Self {
             ladders: [ladder(Style::default()), ladder(narrow)],
             json: Json { follow: true },
-            servers: Servers::json(),
-            summary: Summary::new(),
+            sums: summed.then(|| (Servers::json(), Summary::new())),
             zeek_fields: 0,
             csv_fields: 0,
             out: Vec::new(),
@@ -62,10 +61,12 @@ impl<F: FnMut(&Key) -> Option<Accounts>> Records<F> {
             events: &told,
             ..Counters::default()
         };
-        let summary = self.said(|records, out| records.summary.render(&counters, out));
-        assert!(!summary.is_empty(), "there is no summary");
-        let servers = self.said(|records, out| records.servers.end(0, out));
-        servers.lines().for_each(is_object);
+        if let Some((mut servers, summary)) = self.sums.take() {
+            let summary = self.said(|_, out| summary.render(&counters, out));
+            assert!(!summary.is_empty(), "there is no summary");
+            let servers = self.said(|_, out| servers.end(0, out));
+            servers.lines().for_each(is_object);
+        }
     }
 
     /// What is printed by this.
@@ -113,9 +114,11 @@ impl<F: FnMut(&Key) -> Option<Accounts>> Output for Records<F> {
     }
 
     fn connection(&mut self, connection: Connection) {
-        self.summary.record(&connection, true);
         self.follow(|sink, out| sink.connection(&connection, out));
-        self.said(|records, out| records.servers.connection(&connection, out));
+        if let Some((servers, summary)) = &mut self.sums {
+            summary.record(&connection, true);
+            servers.connection(&connection, &mut self.out);
+        }
         let line = self.said(|_, out| Zeek.connection(&connection, out));
         // What a lone segment tells of is no connection in Zeek's words, either.
         if !line.is_empty() {

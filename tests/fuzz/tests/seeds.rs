@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::{env, fs, io};
 
@@ -14,6 +14,7 @@ use synfin_ebpf::flow::{Filter, Vantage};
 use synfin_ebpf::segment::{Flags, Scope};
 use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_fuzz::{octets_of_event, octets_of_frame};
+use synfin_tests::carriers::{Carrier, Gre, Inner, VXLAN_PORT};
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{Client, Server};
 use synfin_tests::frames::{Extension, Frame, VLAN};
@@ -117,6 +118,10 @@ fn end(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
 fn talks() -> BTreeMap<&'static str, Conversation> {
     let syn_ack = Flags::SYN.with(Flags::ACK);
     BTreeMap::from([
@@ -192,6 +197,24 @@ fn frames() -> Seeds {
     for (counted, name) in [("counted", "four_way"), ("counted_odd", "odd")] {
         seeds.insert(counted, whole(0, 2, &talks()[name]));
     }
+    let ends = || [ip("192.0.2.1"), ip("192.0.2.2")];
+    let gre = Gre {
+        key: Some(9),
+        sequence: true,
+        ..Gre::default()
+    };
+    for (name, carrier) in [
+        ("mpls", Carrier::Mpls(vec![16, 17])),
+        ("pppoe", Carrier::Pppoe(3)),
+        ("ip_in_ip", Carrier::Ip(ends())),
+        ("gre", Carrier::Gre(ends(), gre)),
+        ("vxlan", Carrier::Vxlan(ends(), VXLAN_PORT, 5)),
+        ("geneve", Carrier::Geneve(ends(), 6, 2, Inner::Frame)),
+    ] {
+        let carried = short().around(|frame| frame.carried(carrier.clone()));
+        seeds.insert(name, whole(0, 0, &carried));
+    }
+    seeds.insert("summed_up", whole(0, 6, &talks()["reset"]));
     seeds.insert("raw_ip", of_link(3, &[], &short()));
     seeds.insert(
         "cooked",
@@ -234,7 +257,11 @@ fn events() -> Seeds {
         // As many connections as the target allows, then the calls.
         (name, [3].into_iter().chain(calls).collect())
     });
-    seeds.collect()
+    let mut seeds: Seeds = seeds.collect();
+    let mut summed_up = seeds["four_way"].clone();
+    summed_up[0] = 7;
+    seeds.insert("summed_up", summed_up);
+    seeds
 }
 
 /// The events of a conversation, the client's segments arriving and the server's leaving.

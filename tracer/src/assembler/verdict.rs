@@ -336,7 +336,7 @@ impl Counted {
 
     /// Octets of both sides that were never seen.
     fn unseen(&self) -> Option<u64> {
-        Some(self.client.unseen + self.server.unseen).filter(|unseen| *unseen > 0)
+        Some(self.client.unseen.saturating_add(self.server.unseen)).filter(|unseen| *unseen > 0)
     }
 }
 
