@@ -40,11 +40,19 @@ impl Track {
             acked_ns: None,
             acked_by_fin: false,
         });
-        let peer_fin = self.side(from.peer()).fin;
+        let peer = self.side(from.peer());
+        let peer_fin = peer.fin;
+        if peer.iss.is_some() && peer.syn_acked_ns.is_none() {
+            // Without the ACK of its SYN the peer does not look at it (RFC 9293 §3.10.7.4).
+            self.advance_one(from, Input::SendsFin);
+            return false;
+        }
         if peer_fin.is_some_and(|fin| fin.acked_ns.is_none()) {
             // It does not acknowledge the peer's FIN: that had not arrived yet when it was sent, and
             // both meet on the way (RFC 9293 §3.6).
-            self.side_mut(from).state = State::Established;
+            if self.reset.is_none() {
+                self.side_mut(from).state = State::Established;
+            }
             self.advance(from, Input::SendsFin, Some(Input::FinArrives));
             self.advance_one(from, Input::FinArrives);
             return false;
@@ -96,8 +104,9 @@ impl Track {
     /// Whether a RST ends what the server has of a connection before: in answer to an ACK that does
     /// not fit the client goes on with its own attempt (RFC 9293 §3.5.2).
     const fn is_of_another(&self, from: Role) -> bool {
-        let server = self.side(Role::Server);
-        matches!(from, Role::Client) && server.iss.is_none() && server.pure_ack
+        let (client, server) = (self.side(Role::Client), self.side(Role::Server));
+        let attempt = client.iss.is_some() && client.syn_acked_ns.is_none();
+        matches!(from, Role::Client) && attempt && server.iss.is_none() && server.pure_ack
     }
 
     /// How a RST's number fits what its receiver expects; with the number that it had to have where
@@ -106,6 +115,7 @@ impl Track {
         let (sender, receiver) = (self.side(from), self.side(from.peer()));
         if let Some(iss) = receiver.iss
             && receiver.sent_syn
+            && receiver.syn_acked_ns.is_none()
             && sender.syns == 0
         {
             // In SYN-SENT it must acknowledge the SYN.
@@ -119,7 +129,7 @@ impl Track {
         };
         let exact = segment.seq == next
             // What was sent on the way to the receiver may have arrived already.
-            || event.sender.next() == Some(segment.seq)
+            || event.sender.next() == Some(segment.seq) && segment.seq.covers(next)
             || sender.fin.is_some_and(|fin| segment.seq == fin.end);
         if exact {
             return (ResetProof::Exact, None);
@@ -131,7 +141,8 @@ impl Track {
             // The window's scale was negotiated by SYNs that were seen, or the window may be any.
             Some((_, window)) if !self.unobserved() => {
                 let window = u32::from(window) << self.scale(from.peer());
-                let sent = event.sender.next().map_or(0, |sent| sent.since(next));
+                let sent = event.sender.next().filter(|sent| sent.covers(next));
+                let sent = sent.map_or(0, |sent| sent.since(next));
                 let beyond = segment.seq.since(next);
                 if beyond >= window && beyond > sent {
                     (ResetProof::Unchecked, Some(next))

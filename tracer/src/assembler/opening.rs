@@ -76,7 +76,8 @@ impl Track {
         {
             self.note(Anomaly::WindowScaleAbove14);
         }
-        if with_ack && self.was_acknowledged(segment.seq, from) {
+        let acknowledged = with_ack && self.was_acknowledged(segment.seq, from);
+        if acknowledged {
             // Its ACK was seen before it: whatever the times say, they are not those of the legs.
             self.side_mut(from).acknowledge_syn(t_ns, false);
             self.reordered = true;
@@ -90,6 +91,13 @@ impl Track {
             (Input::SendsSyn, Some(Input::SynArrives))
         };
         self.advance(from, sends, arrives);
+        if acknowledged {
+            self.advance(
+                from.peer(),
+                Input::SendsAckOfSyn,
+                Some(Input::AckOfSynArrives),
+            );
+        }
         false
     }
 
@@ -134,8 +142,13 @@ impl Track {
         from: Role,
         t_ns: u64,
     ) -> Option<Check> {
+        let refused = (self.reset.as_ref()).is_some_and(|reset| reset.by != from);
         let peer = self.side_mut(from.peer());
         let Some(iss) = peer.iss else {
+            if refused {
+                // Who refused has no number.
+                return None;
+            }
             // Nobody saw the SYN; its answer names the number.
             peer.iss = Some(segment.ack.add(u32::MAX));
             peer.acknowledge_syn(t_ns, false);
@@ -214,7 +227,14 @@ impl Track {
         if from == Role::Client {
             self.ack_via_data = segment.len > 0;
         }
-        self.advance(from, Input::SendsAckOfSyn, Some(Input::AckOfSynArrives));
+        // Who was not acknowledged itself has only seen the peer's SYN (RFC 9293 §3.5).
+        let own = self.side(from);
+        let sends = if own.sent_syn && own.syn_acked_ns.is_none() {
+            Input::SynArrives
+        } else {
+            Input::SendsAckOfSyn
+        };
+        self.advance(from, sends, Some(Input::AckOfSynArrives));
         Some(Check::holds(Proof::AcknowledgesSyn))
     }
 

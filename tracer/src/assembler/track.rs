@@ -335,8 +335,14 @@ impl Track {
         } else {
             self.take_syn_ack(segment, from, t_ns)
         };
-        if check.is_none_or(|check| check.ok()) || syn_ack {
+        // A wrong number of a SYN-ACK is the one that the client's RST has to have.
+        let opening = syn_ack && !self.established();
+        if check.is_none_or(|check| check.ok()) || opening {
             self.side_mut(from).acknowledges(segment.ack);
+        }
+        if syn_ack {
+            // What has a FIN to acknowledge is synchronised, and sends no SYN (RFC 9293 §3.10.7.4).
+            return check;
         }
         let is_fin = segment.flags.fin();
         let first_fin = is_fin && self.side(from).fin.is_none();
@@ -346,7 +352,7 @@ impl Track {
             && segment.ack.covers(fin.end)
         {
             fin.acked_ns = Some(t_ns);
-            fin.acked_by_fin = is_fin;
+            fin.acked_by_fin = first_fin;
             if !first_fin {
                 self.advance_one(from.peer(), Input::AckOfFinArrives);
             }
@@ -428,6 +434,10 @@ impl Track {
     }
 
     pub(super) fn advance_one(&mut self, role: Role, input: Input) {
+        if self.reset.is_some() && input != Input::Reset {
+            // What was on its way opens and closes nothing any more.
+            return;
+        }
         let side = self.side_mut(role);
         side.state = state::next(side.state, input);
     }

@@ -13,7 +13,8 @@ use super::side::Side;
 use super::track::Track;
 use crate::timeline::{
     Account, Accounts, Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen,
-    Open, OpenKind, OpenOutcome, ResetCause, ResetProof, Role, Rtt, Step, TunnelEnds, address, ip,
+    Open, OpenKind, OpenOutcome, ResetCause, ResetProof, Role, Rtt, State, Step, TunnelEnds,
+    address, ip,
 };
 
 /// Sequence numbers before they come round again.
@@ -115,6 +116,8 @@ fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
         }
     } else {
         match reset_by {
+            // It was answered; by what was not seen.
+            _ if client.syn_acked_ns.is_some() => OpenOutcome::Unobserved,
             Some(Role::Server) => OpenOutcome::Refused,
             None if waiting => OpenOutcome::Pending,
             _ => OpenOutcome::NoReply,
@@ -383,7 +386,11 @@ fn end(track: &Track, role: Role, outcome: OpenOutcome, counted: Option<&Counted
         isn: side.iss,
         bytes: bytes(track, role, counted).filter(|_| opened),
         options: side.options,
-        state: side.state,
+        state: if outcome.is_connection() {
+            side.state
+        } else {
+            State::Closed
+        },
     }
 }
 
