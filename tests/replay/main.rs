@@ -4,6 +4,7 @@ mod cases;
 mod proof;
 mod records;
 mod robust;
+mod rows;
 mod steps;
 mod story;
 

@@ -226,3 +226,37 @@ fn case_48_traffic_after_a_long_idle_is_the_same_record() {
             .says("lived 2 d");
     }
 }
+
+#[test]
+fn a_syn_ack_that_comes_late_belongs_to_the_incarnation_that_it_acknowledges() {
+    let (x, y) = (X + 900_000, Y + 700_000);
+    let syn_ack = |talk: Conversation| {
+        talk.say(Server, |frame| {
+            let first = frame.seq(y).ack(x + 1);
+            first.flags(SYN_ACK).options(&SYN_OPTIONS)
+        })
+    };
+    let late = |talk: Conversation| {
+        let early = talk
+            .say(Client, |frame| {
+                bare(Flags::SYN)(frame.seq(x)).options(&SYN_OPTIONS)
+            })
+            .say(Client, |frame| frame.ack(y + 1))
+            .say(Client, |frame| frame.ack(y + 1).payload(5));
+        syn_ack(early).ack(Server).close(Client)
+    };
+    let lost_fin = talk().open().data(Client, 26).fin(Client).ack(Server);
+    let open = talk().open().data(Client, 26).data(Server, 40);
+    let reset = talk().open().data(Client, 26).rst(Server);
+    for before in [closed(), closed().wait(30_000), lost_fin, open, reset] {
+        for mode in MODES {
+            let [_, new] = exactly(records(&late(before.clone()), mode));
+            new.field("/open/outcome", "established")
+                .field("/client/isn", x)
+                .field("/server/isn", y)
+                .field("/client/bytes", 5)
+                .field("/close/kind", "four_way")
+                .field("/completeness", 31);
+        }
+    }
+}
