@@ -8,19 +8,33 @@ use synfin::attach::LoadOptions;
 use synfin_ebpf::counters::Counter;
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::wire::Tunnels;
+use synfin_tests::capture::Capture;
 use synfin_tests::cases;
 use synfin_tests::corpus;
+use synfin_tests::netns::Link;
 use synfin_tests::packets::{self, ETHERNET, Packet};
-use synfin_tests::requirement::Requirement::{BpfObject, Corpus, Root};
+use synfin_tests::requirement::Requirement::{BpfObject, Corpus, Root, Tool};
+use synfin_tests::services;
 use synfin_tests::suite::Case;
 
 use crate::both::{Both, PROGRAMS};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![[Root, BpfObject, Corpus];
-        every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook,
+    [
+        cases![[Root, BpfObject, Corpus];
+            every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook,
+        ],
+        cases![[Root, BpfObject, Tool("tcpdump")];
+            a_capture_of_a_hundred_connections_gives_the_same_events_through_every_hook,
+        ],
     ]
+    .concat()
 }
+
+const ECHO: u16 = 7;
+const CONNECTIONS: usize = 100;
+/// SYN, SYN-ACK and ACK, and two FINs, which data may ride on.
+const LEAST_EVENTS: usize = 5;
 
 /// A capture and its name.
 type Named = (String, Vec<Packet>);
@@ -34,14 +48,7 @@ fn every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook
         (Tunnels::ON, Some(1 << 16)),
     ];
     for (tunnels, accounts) in ways {
-        let options = LoadOptions {
-            ring_size: 1 << 20,
-            table_size: 1 << 17,
-            filter: Filter::default(),
-            accounts,
-            tunnels,
-        };
-        let events = all_agree(&captures, &options)?;
+        let events = all_agree(&captures, &loaded(tunnels, accounts))?;
         eprintln!(
             "{tunnels:?}, accounts {accounts:?}: {count} captures give the same {events:?} events \
              through {PROGRAMS:?}"
@@ -49,6 +56,37 @@ fn every_ethernet_capture_of_the_corpus_gives_the_same_events_through_every_hook
     }
     eprintln!("not Ethernet: {others:?}");
     Ok(())
+}
+
+fn a_capture_of_a_hundred_connections_gives_the_same_events_through_every_hook() -> Result<()> {
+    let link = Link::new()?;
+    let capture = Capture::start(&link)?;
+    services::talk_shortly(&link, ECHO, CONNECTIONS)?;
+    let captured = capture.stop()?;
+    let capture = packets::read(&captured.file)?;
+    ensure!(capture.link_type == ETHERNET, "{}", capture.link_type);
+    let frames = capture.packets.len();
+    let captures = [("what was recorded".to_owned(), capture.packets)];
+    for accounts in [None, Some(1 << 16)] {
+        let events = all_agree(&captures, &loaded(Tunnels::OFF, accounts))?;
+        eprintln!(
+            "accounts {accounts:?}: {frames} frames give the same {events:?} events through \
+             {PROGRAMS:?}"
+        );
+        let least = CONNECTIONS * LEAST_EVENTS;
+        ensure!((events.iter()).all(|events| *events >= least), "{events:?}");
+    }
+    Ok(())
+}
+
+fn loaded(tunnels: Tunnels, accounts: Option<u32>) -> LoadOptions {
+    LoadOptions {
+        ring_size: 1 << 20,
+        table_size: 1 << 17,
+        filter: Filter::default(),
+        accounts,
+        tunnels,
+    }
 }
 
 /// The captures that are Ethernet, and the names of the others.

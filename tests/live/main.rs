@@ -5,6 +5,7 @@ mod judging;
 mod looking;
 mod losing;
 mod odd_frames;
+mod offline;
 mod programs;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         looking::cases(),
         losing::cases(),
         odd_frames::cases(),
+        offline::cases(),
         programs::cases(),
     ];
     suite::run(cases.concat())

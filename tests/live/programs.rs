@@ -150,14 +150,29 @@ fn a_server_that_closes_first_is_the_active_closer() -> Result<()> {
 }
 
 fn a_client_killed_in_mid_transfer_resets_the_connection() -> Result<()> {
-    // More than the buffers of both ends hold, so that it cannot be over before the kill.
-    let content = noise(32 << 20);
     let link = Link::new()?;
-    let _server = services::http(&link.near, &content)?;
+    let _server = services::http(&link.near, &more_than_buffers_hold())?;
     let watched = Watched::start(link, &[])?;
+    kill_in_mid_transfer(&watched.link)?;
+    let connections = watched.judged(1)?;
+    let http = only(&connections, |_| true)?;
+    assert_eq!(http.open.outcome, "established");
+    assert_eq!(http.close.kind, "reset");
+    assert_eq!(http.close.by.as_deref(), Some("client"));
+    assert_eq!(http.close.cause.as_deref(), Some("in_data"));
+    Ok(())
+}
+
+/// More than the buffers of both ends hold, so that a transfer cannot be over before a kill.
+pub(crate) fn more_than_buffers_hold() -> Vec<u8> {
+    noise(32 << 20)
+}
+
+/// Has a client on the far side fetch the file, and kills it while there is more to read.
+pub(crate) fn kill_in_mid_transfer(link: &Link) -> Result<()> {
     let scratch = Scratch::new()?;
     let file = scratch.file(FILE);
-    let mut command = watched.link.far.command("curl");
+    let mut command = link.far.command("curl");
     command
         .args(["--silent", "--limit-rate", "100k", "--output"])
         .arg(&file);
@@ -169,16 +184,10 @@ fn a_client_killed_in_mid_transfer_resets_the_connection() -> Result<()> {
     // What it has not read makes its end a reset (RFC 2525 §2.17): it stops reading before it dies.
     client.signal(Signal::SIGSTOP)?;
     wait::until("data that the client does not read", || {
-        let unread = watched.link.far.enter(|| Ok(services::unread_from(80)))?;
+        let unread = link.far.enter(|| Ok(services::unread_from(80)))?;
         Ok((unread > 0).then_some(()))
     })?;
     client.kill()?;
-    let connections = watched.judged(1)?;
-    let http = only(&connections, |_| true)?;
-    assert_eq!(http.open.outcome, "established");
-    assert_eq!(http.close.kind, "reset");
-    assert_eq!(http.close.by.as_deref(), Some("client"));
-    assert_eq!(http.close.cause.as_deref(), Some("in_data"));
     Ok(())
 }
 
@@ -216,21 +225,7 @@ fn an_address_that_nobody_has_does_not_reply_over_ipv6() -> Result<()> {
 
 fn nobody_replies(nobody: IpAddr) -> Result<()> {
     let watched = Watched::start(Link::new()?, &["--handshake-timeout", "4s"])?;
-    let far = &watched.link.far;
-    let neighbour = [
-        "neighbour",
-        "add",
-        &nobody.to_string(),
-        "lladdr",
-        "02:00:00:00:00:99",
-    ];
-    far.ip(&[&neighbour[..], &["dev", FAR, "nud", "permanent"]].concat())?;
-    // The second retry after twice the time of the first, as RFC 6298 has it.
-    far.sysctl("ipv4/tcp_syn_linear_timeouts", "0")?;
-    let wait = Duration::from_millis(3_500);
-    let attempt =
-        far.enter(|| Ok(TcpStream::connect_timeout(&SocketAddr::new(nobody, 80), wait).is_ok()))?;
-    ensure!(!attempt, "somebody replied");
+    call_nobody(&watched.link, nobody)?;
     let (connections, verdicts, _) = watched.judged_with(1)?;
     let silent = only(&connections, |_| true)?;
     assert_eq!(silent.open.outcome, "no_reply");
@@ -257,6 +252,26 @@ fn nobody_replies(nobody: IpAddr) -> Result<()> {
     }
     assert_eq!(silent.open.backoff_ns.len(), verdict.syn_times_ns.len() - 1);
     assert_eq!(silent.open.rtt_ns.total, None);
+    Ok(())
+}
+
+/// Has the far side send a SYN and two more to an address that nobody has.
+pub(crate) fn call_nobody(link: &Link, nobody: IpAddr) -> Result<()> {
+    let far = &link.far;
+    let neighbour = [
+        "neighbour",
+        "add",
+        &nobody.to_string(),
+        "lladdr",
+        "02:00:00:00:00:99",
+    ];
+    far.ip(&[&neighbour[..], &["dev", FAR, "nud", "permanent"]].concat())?;
+    // The second retry after twice the time of the first, as RFC 6298 has it.
+    far.sysctl("ipv4/tcp_syn_linear_timeouts", "0")?;
+    let wait = Duration::from_millis(3_500);
+    let attempt =
+        far.enter(|| Ok(TcpStream::connect_timeout(&SocketAddr::new(nobody, 80), wait).is_ok()))?;
+    ensure!(!attempt, "somebody replied");
     Ok(())
 }
 
@@ -465,7 +480,7 @@ impl Watched {
 }
 
 /// Fetches the file from a server on the near side.
-fn curl(link: &Link, scheme: &str, server: IpAddr) -> Result<Vec<u8>> {
+pub(crate) fn curl(link: &Link, scheme: &str, server: IpAddr) -> Result<Vec<u8>> {
     let scratch = Scratch::new()?;
     let host = match server {
         IpAddr::V4(address) => address.to_string(),

@@ -151,7 +151,7 @@ fn basis(end: &End) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
@@ -159,7 +159,7 @@ mod tests {
     use crate::tshark::{Seen, Stream};
 
     /// What synfin has to tell of [`captured`].
-    fn told() -> Value {
+    pub(crate) fn told() -> Value {
         let step = |from: &str, flags: &str, seq: u32, ack: Option<u32>| {
             json!({
                 "t_ns": 0, "from": from, "flags": flags, "seq": seq, "ack": ack, "len": 0,

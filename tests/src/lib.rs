@@ -5,6 +5,7 @@
 //! network namespaces and leaves nothing behind. Absent on purpose: any code of the daemon, so that
 //! its mistakes are not repeated here; only flags and names of counters come from `synfin-ebpf`.
 
+pub mod alike;
 pub mod bpf;
 pub mod capture;
 pub mod carriers;

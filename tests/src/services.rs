@@ -1,12 +1,13 @@
 //! Real servers inside a namespace: vsftpd, nginx, and listeners of our own.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::netns::Namespace;
+use crate::netns::{Link, NEAR_V4, Namespace};
 use crate::process::Background;
 use crate::requirement::tool;
 use crate::scratch::Scratch;
@@ -97,6 +98,32 @@ pub fn connect(namespace: &Namespace, address: IpAddr, port: u16) -> Result<TcpS
             .with_context(|| format!("connect to {address}"))?;
         limited(stream)
     })
+}
+
+/// Connections from the far side to the near one, one after the other, each with a question and an
+/// answer; the server closes first.
+///
+/// # Errors
+/// Where one of them is not established, or the answer is another.
+pub fn talk_shortly(link: &Link, port: u16, connections: usize) -> Result<()> {
+    let listener = listen(&link.near, NEAR_V4, port)?;
+    let server = link.near.spawn(move || {
+        for _ in 0..connections {
+            let mut stream = limited(listener.accept()?.0)?;
+            let mut question = [0; 8];
+            stream.read_exact(&mut question)?;
+            stream.write_all(&question)?;
+        }
+        Ok(())
+    });
+    for _ in 0..connections {
+        let mut stream = connect(&link.far, NEAR_V4, port)?;
+        stream.write_all(b"question")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        ensure!(answer == b"question", "the answer was {answer:?}");
+    }
+    server.finish()
 }
 
 /// A stream whose reads and writes take no longer than [`LIMIT`].
