@@ -29,6 +29,9 @@ pub use window::{BadWhen, When};
 /// capture's time: nobody waits for it.
 const LINGER_NS: u64 = 10_000_000_000;
 
+/// Connections that are open at the end and handed out before what they came to is written.
+const FINISHED_AT_ONCE: usize = 1_024;
+
 /// Rendered octets that are handed over at once.
 const CHUNK: usize = 64 << 10;
 /// A capture whose packets are not older than this is being made just now.
@@ -221,10 +224,15 @@ impl Reader {
     /// Prints what is still open, and sums up.
     fn finish(mut self, captures: &mut Captures) -> anyhow::Result<()> {
         self.hear(captures);
-        self.assembler.finish(&mut Outlet {
-            printer: &mut self.printer,
-            forget: |key: &Key| self.tracker.forget(key),
-        });
+        let mut more = true;
+        while more {
+            let mut outlet = Outlet {
+                printer: &mut self.printer,
+                forget: |key: &Key| self.tracker.forget(key),
+            };
+            more = self.assembler.finish_some(FINISHED_AT_ONCE, &mut outlet);
+            self.hand_over();
+        }
         self.printer.end(Clock::read().unix_ns());
         self.hand_over();
         self.progress.clear();

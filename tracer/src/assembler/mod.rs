@@ -127,6 +127,8 @@ struct Tracked {
     track: Track,
     /// When it will be looked at; `None` where nothing is waited for.
     look_ns: Option<u64>,
+    /// It waits for late segments only.
+    lingers: bool,
     /// How many events were lost before it began.
     lost_before: u64,
 }
@@ -230,10 +232,13 @@ impl Assembler {
             let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
             output.step(&live(&tracked.track, event, unix_ns), &step);
         }
-        // It is looked at when its first deadline comes, and then again if there is a later one.
+        // It is looked at when its first deadline comes, and then again if there is a later one. What
+        // lingers has to be known as such: of those there may be too many.
         if let Some((due_ns, wait)) = deadline(&tracked.track, &self.settings)
-            && tracked.look_ns.is_none_or(|look_ns| due_ns < look_ns)
+            && (wait == Wait::Linger && !tracked.lingers
+                || tracked.look_ns.is_none_or(|look_ns| due_ns < look_ns))
         {
+            tracked.lingers = wait == Wait::Linger;
             tracked.look_ns = Some(due_ns);
             self.deadlines.add(due_ns, wait, slot);
         }
@@ -286,9 +291,19 @@ impl Assembler {
 
     /// Hands out everything, as it is at the end of the observation.
     pub fn finish(&mut self, output: &mut impl Output) {
-        while let Some(slot) = self.tracks.oldest() {
+        while self.finish_some(usize::MAX, output) {}
+    }
+
+    /// Hands out up to so many connections, as they are at the end of the observation; tells whether
+    /// there are more.
+    pub fn finish_some(&mut self, most: usize, output: &mut impl Output) -> bool {
+        for _ in 0..most {
+            let Some(slot) = self.tracks.oldest() else {
+                return false;
+            };
             self.end(slot, Some(Ended::Unfinished), 0, output);
         }
+        self.tracks.len() > 0
     }
 
     /// Ends the connection with this key where a SYN or SYN-ACK begins another one in its place.
@@ -362,6 +377,7 @@ impl Assembler {
                 self.settings.max_steps.max(2),
             ),
             look_ns: None,
+            lingers: false,
             lost_before: self.counts.lost,
         };
         Some(self.tracks.insert(key, event.time_ns, tracked))

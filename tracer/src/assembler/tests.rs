@@ -769,3 +769,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_many_that_linger_those_that_waited_the_longest_are_handed_out() {
+    let mut assembler = Assembler::new(Settings {
+        linger_ns: 10 * SECOND,
+        max_connections: 10_000,
+        ..assembler().settings
+    });
+    let mut collected = Collected::default();
+    // Five thousand connections in half a second, each closed at once.
+    for port in 0..5_000_u16 {
+        let at = |mut event: Event| {
+            let (client, server) = if event.direction == 0 {
+                (&mut event.source_port, &mut event.destination_port)
+            } else {
+                (&mut event.destination_port, &mut event.source_port)
+            };
+            (*client, *server) = (10_000 + port, 21);
+            event.time_ns = u64::from(port) * 100_000;
+            event
+        };
+        for event in opened_then(&four_way_close()) {
+            let event = at(event);
+            if assembler
+                .next_deadline_ns()
+                .is_some_and(|due_ns| due_ns <= event.time_ns)
+            {
+                assembler.advance(event.time_ns, &mut collected);
+            }
+            assembler.observe(&event, &mut collected);
+        }
+    }
+    assert_eq!(assembler.open(), 4_096 + 1);
+    let kinds = collected.connections.iter().map(|record| record.close.kind);
+    assert!(kinds.clone().all(|kind| kind == CloseKind::FourWay));
+    assert_eq!(kinds.count() + assembler.open(), 5_000);
+}
