@@ -35,6 +35,7 @@ pub(crate) const TESTS: &[Tool] = &[
     tool("nginx", "nginx-light"),
     tool("tcpdump", "tcpdump"),
     tool("tshark", "tshark"),
+    tool("zstd", "zstd"),
 ];
 
 /// Installs those of these programs that are missing.
