@@ -231,6 +231,11 @@ fn parse_ring_size(text: &str) -> Result<u32, String> {
         .ok_or_else(|| RULE.into())
 }
 
+/// What is said where a flag was given more often than there is room for.
+fn too_many(flag: &str, most: usize, given: usize) -> String {
+    format!("{flag} takes at most {most} values, and {given} were given")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The command `synfin`.
 
 use std::process::ExitCode;
+
 use synfin::cli::{Cli, Command};
 use synfin::read;
 use synfin::say::say;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow, bail};
+use synfin_ebpf::account::Accounts;
 use synfin_ebpf::flow::Key;
 
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
@@ -149,15 +150,12 @@ impl Reader {
         }
         self.tracker
             .take(&packet.frame, &packet.vantage, packet.time_ns);
-        let mut outlet = Outlet {
-            printer: &mut self.printer,
-            forget: |key: &Key| self.tracker.forget(key),
-        };
         if let Some(settled) = self.tracker.settled() {
             self.assembler.settle(&settled);
         }
         if let Some(event) = self.tracker.event() {
-            self.assembler.observe(&event, &mut outlet);
+            self.assembler
+                .observe(&event, &mut outlet(&mut self.printer, &self.tracker));
             self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
         }
         if self.printer.waiting() >= CHUNK {
@@ -167,11 +165,8 @@ impl Reader {
 
     #[cold]
     fn advance(&mut self, now_ns: u64) {
-        let mut outlet = Outlet {
-            printer: &mut self.printer,
-            forget: |key: &Key| self.tracker.forget(key),
-        };
-        self.assembler.advance(now_ns, &mut outlet);
+        self.assembler
+            .advance(now_ns, &mut outlet(&mut self.printer, &self.tracker));
         self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
     }
 
@@ -226,11 +221,10 @@ impl Reader {
         self.hear(captures);
         let mut more = true;
         while more {
-            let mut outlet = Outlet {
-                printer: &mut self.printer,
-                forget: |key: &Key| self.tracker.forget(key),
-            };
-            more = self.assembler.finish_some(FINISHED_AT_ONCE, &mut outlet);
+            more = self.assembler.finish_some(
+                FINISHED_AT_ONCE,
+                &mut outlet(&mut self.printer, &self.tracker),
+            );
             self.hand_over();
         }
         self.printer.end(Clock::read().unix_ns());
@@ -265,5 +259,16 @@ impl Reader {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Where records go; what the tracker kept of a connection ends with its record.
+fn outlet<'a>(
+    printer: &'a mut Printer,
+    tracker: &'a Tracker,
+) -> Outlet<'a, impl FnMut(&Key) -> Option<Accounts>> {
+    Outlet {
+        printer,
+        forget: |key: &Key| tracker.forget(key),
     }
 }

@@ -12,7 +12,7 @@ mod ledger;
 pub use entry::{Flow, Mark};
 pub use filter::Filter;
 pub use key::{Half, Key};
-pub use ledger::Ledgers;
+pub use ledger::{COPY_NS, Ledgers};
 
 use core::cell::Cell;
 use core::ops::{Deref, DerefMut};

@@ -8,10 +8,7 @@ use synfin_ebpf::seq::Seq;
 use super::side::Fin;
 use super::state::Input;
 use super::track::{Reset, Track};
-use crate::timeline::{Anomaly, Check, Proof, ResetProof, Role, State};
-
-/// The largest shift of a window (RFC 7323 §2.3).
-pub(super) const MAX_WINDOW_SCALE: u8 = 14;
+use crate::timeline::{Anomaly, Check, Proof, ResetProof, Role, State, TcpOptions};
 
 impl Track {
     /// Takes a FIN; tells whether it came again.
@@ -167,7 +164,7 @@ impl Track {
                 .and_then(|options| options.window_scale)
         };
         match (offered(role), offered(role.peer())) {
-            (Some(own), Some(_)) => own.min(MAX_WINDOW_SCALE),
+            (Some(own), Some(_)) => own.min(TcpOptions::MAX_WINDOW_SCALE),
             _ => 0,
         }
     }

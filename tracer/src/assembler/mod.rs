@@ -99,6 +99,13 @@ pub struct Settings {
     pub interfaces: HashMap<u32, Arc<str>>,
 }
 
+impl Settings {
+    /// By how much a record waits longer than it has to, in ns.
+    const fn beyond_ns(&self) -> u64 {
+        self.linger_ns.saturating_sub(SHORT_LINGER_NS)
+    }
+}
+
 /// What the assembler counted besides connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -190,22 +197,21 @@ impl Assembler {
     pub fn observe(&mut self, event: &Event, output: &mut impl Output) {
         let (key, half) = Key::of(&event.endpoints(), Scope(event.scope));
         let flags = Flags(event.flags);
-        if flags.syn() && !flags.anomalous() {
-            self.make_way(event, &key, half, output);
+        let mut found = self.tracks.find(&key);
+        if flags.syn()
+            && !flags.anomalous()
+            && let Found::Live(slot) = found
+            && self.make_way(event, slot, half, output)
+        {
+            found = self.tracks.find(&key);
         }
-        let slot = match self.tracks.find(&key) {
-            Found::Live(slot) => slot,
-            Found::Ended(before) => {
-                let before = *before;
-                match self.begin(event, key, half, Some(before), output) {
-                    Some(slot) => slot,
-                    None => return,
-                }
-            }
-            Found::Nothing => match self.begin(event, key, half, None, output) {
-                Some(slot) => slot,
-                None => return,
-            },
+        let slot = match found {
+            Found::Live(slot) => Some(slot),
+            Found::Ended(before) => self.begin(event, key, half, Some(before), output),
+            Found::Nothing => self.begin(event, key, half, None, output),
+        };
+        let Some(slot) = slot else {
+            return;
         };
         self.tracks.touch(slot, event.time_ns);
         let Some(tracked) = self.tracks.get_mut(slot) else {
@@ -246,8 +252,7 @@ impl Assembler {
 
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
-        let beyond_ns = self.settings.linger_ns.saturating_sub(SHORT_LINGER_NS);
-        let early_ns = now_ns.saturating_add(beyond_ns);
+        let early_ns = now_ns.saturating_add(self.settings.beyond_ns());
         while let Some((look_ns, slot)) = self.deadlines.crowded(LINGERING, early_ns) {
             let ended = |tracked: &Tracked| {
                 tracked.look_ns == Some(look_ns)
@@ -282,10 +287,8 @@ impl Assembler {
     /// When [`Assembler::advance`] will next have something to do.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        let early_ns = self.deadlines.early_ns(LINGERING).map(|due_ns| {
-            let beyond_ns = self.settings.linger_ns.saturating_sub(SHORT_LINGER_NS);
-            due_ns.saturating_sub(beyond_ns)
-        });
+        let early_ns = self.deadlines.early_ns(LINGERING);
+        let early_ns = early_ns.map(|due_ns| due_ns.saturating_sub(self.settings.beyond_ns()));
         self.deadlines.next_ns().into_iter().chain(early_ns).min()
     }
 
@@ -306,34 +309,37 @@ impl Assembler {
         self.tracks.len() > 0
     }
 
-    /// Ends the connection with this key where a SYN or SYN-ACK begins another one in its place.
-    fn make_way(&mut self, event: &Event, key: &Key, half: Half, output: &mut impl Output) {
-        let Found::Live(slot) = self.tracks.find(key) else {
-            return;
+    /// Ends a connection where a SYN or SYN-ACK begins another one in its place; tells whether it did.
+    fn make_way(
+        &mut self,
+        event: &Event,
+        slot: Slot,
+        half: Half,
+        output: &mut impl Output,
+    ) -> bool {
+        let Some(Tracked { track, .. }) = self.tracks.get_mut(slot) else {
+            return false;
         };
-        let Some(tracked) = self.tracks.get_mut(slot) else {
-            return;
-        };
-        let from = tracked.track.role(half);
-        if !Flags(event.flags).ack() {
-            if tracked.track.is_superseded_by(&event.segment(), from) {
-                self.end(slot, Some(Ended::Superseded), event.time_ns, output);
-            }
-            return;
-        }
-        if tracked.track.is_stray() {
-            // Lone segments have no part in what opens after them.
-            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
-            return;
-        }
+        let with_ack = Flags(event.flags).ack();
         // A SYN inside an open connection that is answered opened another one.
-        let syns = tracked.track.take_pending_syns(Seq(event.ack));
-        if !syns.is_empty() {
+        let syns = if with_ack && !track.is_stray() {
+            track.take_pending_syns(Seq(event.ack))
+        } else {
+            Vec::new()
+        };
+        let superseded = if with_ack {
+            // Lone segments have no part in what opens after them.
+            track.is_stray() || !syns.is_empty()
+        } else {
+            track.is_superseded_by(&event.segment(), track.role(half))
+        };
+        if superseded {
             self.end(slot, Some(Ended::Superseded), event.time_ns, output);
             for syn in &syns {
                 self.observe(syn, output);
             }
         }
+        superseded
     }
 
     /// Begins to follow a connection, if the event is one to begin with. `ended` is what is known of

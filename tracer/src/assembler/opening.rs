@@ -7,7 +7,6 @@ use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
-use super::closing::MAX_WINDOW_SCALE;
 use super::state::Input;
 use super::track::Track;
 use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, TcpOptions, WrongAck};
@@ -72,7 +71,7 @@ impl Track {
         }
         if options
             .window_scale
-            .is_some_and(|scale| scale > MAX_WINDOW_SCALE)
+            .is_some_and(|scale| scale > TcpOptions::MAX_WINDOW_SCALE)
         {
             self.note(Anomaly::WindowScaleAbove14);
         }

@@ -86,11 +86,12 @@ pub(super) struct Slot {
 }
 
 /// What is known under a key.
-pub(super) enum Found<'a, E> {
+#[derive(Clone, Copy)]
+pub(super) enum Found<E> {
     /// It is followed.
     Live(Slot),
     /// It is over.
-    Ended(&'a E),
+    Ended(E),
     /// Nothing.
     Nothing,
 }
@@ -113,20 +114,20 @@ impl<L, E> Default for Table<L, E> {
     }
 }
 
-impl<L, E> Table<L, E> {
+impl<L, E: Copy> Table<L, E> {
     /// Connections that are followed.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
     /// What is known of this connection.
-    pub(super) fn find(&self, key: &Key) -> Found<'_, E> {
+    pub(super) fn find(&self, key: &Key) -> Found<E> {
         let hash = self.hasher.hash_one(key);
         let place = self.index.find(hash, |place| self.is_at(*place, hash, key));
         match place {
             Some(place) if place.is_over => self
                 .over(place.slot)
-                .map_or(Found::Nothing, |ended| Found::Ended(&ended.rest)),
+                .map_or(Found::Nothing, |ended| Found::Ended(ended.rest)),
             Some(place) => Found::Live(self.slot(place.slot)),
             None => Found::Nothing,
         }
@@ -364,7 +365,7 @@ mod tests {
         }
     }
 
-    fn live<E>(found: &Found<'_, E>) -> Option<Slot> {
+    fn live<E>(found: &Found<E>) -> Option<Slot> {
         match found {
             Found::Live(slot) => Some(*slot),
             _ => None,
@@ -453,7 +454,7 @@ mod tests {
                 for port in 0..40 {
                     match table.find(&key(port)) {
                         Found::Live(_) => prop_assert!(followed.contains(&port)),
-                        Found::Ended(at) => prop_assert_eq!(ended.get(&port), Some(at)),
+                        Found::Ended(at) => prop_assert_eq!(ended.get(&port), Some(&at)),
                         Found::Nothing => {
                             prop_assert!(!followed.contains(&port) && !ended.contains_key(&port));
                         }

@@ -5,7 +5,7 @@
 
 use synfin_ebpf::account::Accounts;
 use synfin_ebpf::event::{self, Direction, Event};
-use synfin_ebpf::flow::{Half, Key};
+use synfin_ebpf::flow::{COPY_NS, Half, Key};
 use synfin_ebpf::segment::{Address, Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
@@ -23,10 +23,6 @@ const USUAL_STEPS: usize = 10;
 const REPEATED_EIGHTHS: usize = 5;
 /// Numbers that a late segment may lie before the end of its connection.
 const LATE_NUMBERS: u32 = 1 << 24;
-/// The same segment at another vantage point within this time is a copy: less than the shortest
-/// retransmission timeout that is in use. At the same one, its checksum and identification are the
-/// same as well.
-const COPY_WINDOW_NS: u64 = 150_000_000;
 
 /// A connection that is followed.
 #[derive(Clone, Debug)]
@@ -368,10 +364,12 @@ impl Track {
         self.healed |= self.side_mut(from.peer()).heal(&event.receiver);
     }
 
+    /// Whether it was seen before: at another place, or at the same one, where checksum and
+    /// identification of a copy are the same as well.
     fn is_copy(&self, event: &Event, segment: &Segment, from: Role) -> bool {
         // Where segments are counted, copies were found out before.
         let counted = event.sender.known & event::Side::ACKED != 0;
-        let recent = |kept: &&Kept| event.time_ns.abs_diff(kept.step.t_ns) < COPY_WINDOW_NS;
+        let recent = |kept: &&Kept| event.time_ns.abs_diff(kept.step.t_ns) < COPY_NS;
         !counted
             && self.kept.iter().rev().take_while(recent).any(|kept| {
                 let step = &kept.step;

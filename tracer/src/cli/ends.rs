@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use synfin_ebpf::flow::filter::{Filter, MAX_TERMS, Network};
 use synfin_ebpf::segment::Address;
 
+use super::too_many;
+
 /// Options of everything that looks at segments.
 #[derive(Args, Clone, Debug)]
 pub struct Ends {
@@ -37,15 +39,12 @@ impl Ends {
     /// # Errors
     /// Where there are more ports or hosts than a filter holds.
     pub fn filter(&self) -> Result<Filter, String> {
-        let too_many = |flag: &str, given: usize| {
-            format!("{flag} takes at most {MAX_TERMS} values, and {given} were given")
-        };
         let mut filter = Filter::default();
         if self.ports.len() > MAX_TERMS {
-            return Err(too_many("--port", self.ports.len()));
+            return Err(too_many("--port", MAX_TERMS, self.ports.len()));
         }
         if self.hosts.len() > MAX_TERMS {
-            return Err(too_many("--host", self.hosts.len()));
+            return Err(too_many("--host", MAX_TERMS, self.hosts.len()));
         }
         for (place, port) in filter.ports.iter_mut().zip(&self.ports) {
             *place = port.get();

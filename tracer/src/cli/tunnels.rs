@@ -5,6 +5,8 @@ use std::num::NonZeroU16;
 use clap::Args;
 use synfin_ebpf::wire::{MAX_VXLAN_PORTS, Tunnels};
 
+use super::too_many;
+
 /// Options of everything that looks into tunnels.
 #[derive(Args, Clone, Debug)]
 pub struct Carriers {
@@ -25,9 +27,7 @@ impl Carriers {
     /// Where there are more ports than there is room for.
     pub fn tunnels(&self) -> Result<Tunnels, String> {
         let ports: Vec<u16> = self.vxlan_ports.iter().map(|port| port.get()).collect();
-        Tunnels::with_vxlan_ports(&ports).ok_or_else(|| {
-            let given = ports.len();
-            format!("--vxlan-port takes at most {MAX_VXLAN_PORTS} values, and {given} were given")
-        })
+        Tunnels::with_vxlan_ports(&ports)
+            .ok_or_else(|| too_many("--vxlan-port", MAX_VXLAN_PORTS, ports.len()))
     }
 }

@@ -1,6 +1,7 @@
 //! One side sends, the other acknowledges: what comes of it in the counts.
 
 use super::*;
+use crate::account::Account;
 use crate::segment::Flags;
 
 /// What is told of payload that the lower endpoint sends.
