@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
@@ -41,6 +42,7 @@ const UNREAD: [(&str, &str); 1] = [(
 pub(crate) fn cases() -> Vec<Case> {
     let plain = cases![&[Daemon];
         a_capture_is_read_to_its_end,
+        how_many_connections_are_followed_side_by_side_changes_nothing,
         the_standard_input_is_read_while_it_is_written,
         a_live_capture_ends_connections_while_nothing_comes,
         an_interrupt_ends_the_reading_in_good_order,
@@ -70,6 +72,49 @@ fn a_capture_is_read_to_its_end() -> Result<()> {
     let connections = record::connections(&output.stdout)?;
     assert_eq!(connections[0].interface, "capture.pcap");
     assert_eq!(connections[0].start.as_nanosecond(), i128::from(START_NS));
+    Ok(())
+}
+
+/// Where only a thousand may be open, one thread follows them all; otherwise there are several.
+fn how_many_connections_are_followed_side_by_side_changes_nothing() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let file = scratch.file("capture.pcap");
+    let talks = |ports: Range<u16>| {
+        ports.map(|port| {
+            let client = format!("10.1.1.2:{port}");
+            let server = format!("10.1.1.{}:{}", 3 + port % 5, 80 + port % 3);
+            match port % 4 {
+                0 => between(&client, &server).open(),
+                1 => between(&client, &server).syn(),
+                2 => between(&client, &server).open().rst(Sender::Server),
+                _ => whole(&client, &server),
+            }
+        })
+    };
+    let mut all = capture(&talks(40_000..40_400).collect::<Vec<_>>());
+    // The second half comes when the first is over.
+    for packet in all.packets.iter_mut().skip(700) {
+        packet.time_ns += 60_000 * MS;
+    }
+    packets::write(&all, &file)?;
+    for form in [
+        &["--format", "json"][..],
+        &["--format", "csv"],
+        &["--format", "json", "--follow"],
+        &["--format", "json", "--only", "failed"],
+        &["--summary"],
+    ] {
+        let read = |more: &[&str]| {
+            let mut command = Command::new(requirement::daemon());
+            process::run(command.arg("read").args(form).args(more).arg(&file))
+        };
+        let (several, one) = (read(&[])?, read(&["--max-connections", "1000"])?);
+        ensure!(several.status.success(), "{form:?}: {}", several.stderr);
+        assert_eq!(several.stdout, one.stdout, "{form:?}");
+        assert_eq!(several.stderr, one.stderr, "{form:?}");
+        let told = several.stderr.contains("synfin: 400 connections");
+        ensure!(told, "{form:?}: {}", several.stderr);
+    }
     Ok(())
 }
 

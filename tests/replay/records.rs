@@ -17,7 +17,7 @@ struct Records(Vec<Connection>);
 impl Output for Records {
     fn step(&mut self, _: &Live, _: &Step) {}
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: Connection, _at_ns: u64) {
         self.0.push(connection);
     }
 }
@@ -28,6 +28,7 @@ fn records(conversation: &Conversation) -> Vec<Connection> {
         max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: 100,
+        shares: 1,
         interfaces: HashMap::from([(1, "eth0".into())]),
     });
     let mut records = Records::default();
@@ -107,6 +108,7 @@ fn the_same_tuple_in_two_vlans_is_two_connections() {
         max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: 100,
+        shares: 1,
         interfaces: HashMap::new(),
     });
     let mut records = Records::default();

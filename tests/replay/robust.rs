@@ -256,7 +256,7 @@ struct Records<'a> {
 impl Output for Records<'_> {
     fn step(&mut self, _: &Live, _: &Step) {}
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: Connection, _at_ns: u64) {
         self.records.push(connection);
     }
 
@@ -280,6 +280,7 @@ fn arrive_at(tracker: &Tracker, way: &Way) -> Vec<Connection> {
         max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: MAX_CONNECTIONS,
+        shares: 1,
         interfaces: HashMap::new(),
     });
     let mut records = Records {

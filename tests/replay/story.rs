@@ -107,6 +107,7 @@ pub(crate) fn story_with_losses(
             Mode::Lifecycle => LIVE_LINGER_NS,
         },
         max_connections: 100,
+        shares: 1,
         interfaces: HashMap::from([(1, "eth0".into()), (2, "eth1".into())]),
     });
     let mut collected = Collected {
@@ -282,7 +283,7 @@ struct Collected<'a> {
 impl Output for Collected<'_> {
     fn step(&mut self, _: &Live, _: &Step) {}
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: Connection, _at_ns: u64) {
         self.records.push(connection);
     }
 

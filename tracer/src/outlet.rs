@@ -24,8 +24,8 @@ impl<F: FnMut(&Key) -> Option<Accounts>> Output for Outlet<'_, F> {
         self.printer.step(live, step);
     }
 
-    fn connection(&mut self, connection: Connection) {
-        self.printer.connection(connection);
+    fn connection(&mut self, connection: Connection, at_ns: u64) {
+        self.printer.connection(connection, at_ns);
     }
 
     fn forget(&mut self, key: &Key) -> Option<Accounts> {

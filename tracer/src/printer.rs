@@ -19,8 +19,9 @@ use crate::timeline::{Connection, Step, ip};
 use crate::writer::Writer;
 
 /// The sink, its buffer, and the summary.
+#[derive(Clone, Debug)]
 pub struct Printer {
-    sink: Box<dyn Sink>,
+    form: Form,
     follow: bool,
     selection: Selection,
     interfaces: HashMap<u32, Arc<str>>,
@@ -43,18 +44,18 @@ impl Printer {
     ) -> Self {
         let follow = printing.follow;
         let style = style();
-        let mut sink: Box<dyn Sink> = match printing.format {
-            Format::Json if printing.summary => Box::new(Servers::json()),
-            _ if printing.summary => Box::new(Servers::table(style)),
-            Format::Ladder => Box::new(Ladder { style, follow }),
-            Format::Json => Box::new(Json { follow }),
-            Format::Zeek => Box::new(Zeek),
-            Format::Csv => Box::new(Csv),
+        let mut form = match printing.format {
+            Format::Json if printing.summary => Form::Servers(Servers::json()),
+            _ if printing.summary => Form::Servers(Servers::table(style)),
+            Format::Ladder => Form::Ladder(Ladder { style, follow }),
+            Format::Json => Form::Json(Json { follow }),
+            Format::Zeek => Form::Zeek(Zeek),
+            Format::Csv => Form::Csv(Csv),
         };
         let mut buffer = Vec::new();
-        sink.begin(unix_ns, &mut buffer);
+        form.sink().begin(unix_ns, &mut buffer);
         Self {
-            sink,
+            form,
             follow,
             selection: printing.selection(),
             interfaces,
@@ -67,7 +68,15 @@ impl Printer {
 
     /// Ends the output, at this time of the wall clock.
     pub fn end(&mut self, unix_ns: i128) {
-        self.sink.end(unix_ns, &mut self.buffer);
+        self.form.sink().end(unix_ns, &mut self.buffer);
+    }
+
+    /// Counts what another one, whose output is part of this one's, has counted.
+    pub fn absorb(&mut self, other: &Self) {
+        self.summary.absorb(&other.summary);
+        if let (Form::Servers(servers), Form::Servers(others)) = (&mut self.form, &other.form) {
+            servers.absorb(others);
+        }
     }
 
     /// Whether the asked-for number of connections was printed.
@@ -93,12 +102,39 @@ impl Printer {
         self.records = 0;
     }
 
+    /// Gives what was rendered for an empty buffer.
+    pub const fn swap_rendered(&mut self, empty: &mut Vec<u8>) {
+        std::mem::swap(&mut self.buffer, empty);
+    }
+
     /// Writes the summary to standard error.
     pub fn sum_up(&self, counters: &Counters<'_>) {
         let mut text = Vec::new();
         self.summary.render(counters, &mut text);
         // There is nobody to tell where standard error is gone.
         let _ = std::io::stderr().write_all(&text);
+    }
+}
+
+/// What is rendered.
+#[derive(Clone, Debug)]
+enum Form {
+    Servers(Servers),
+    Ladder(Ladder),
+    Json(Json),
+    Zeek(Zeek),
+    Csv(Csv),
+}
+
+impl Form {
+    fn sink(&mut self) -> &mut dyn Sink {
+        match self {
+            Self::Servers(sink) => sink,
+            Self::Ladder(sink) => sink,
+            Self::Json(sink) => sink,
+            Self::Zeek(sink) => sink,
+            Self::Csv(sink) => sink,
+        }
     }
 }
 
@@ -119,11 +155,11 @@ impl Output for Printer {
             server: end(live.server),
             step,
         };
-        self.sink.step(&step, &mut self.buffer);
+        self.form.sink().step(&step, &mut self.buffer);
         self.records += 1;
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: Connection, _at_ns: u64) {
         if self.is_done() {
             return;
         }
@@ -133,7 +169,7 @@ impl Output for Printer {
             return;
         }
         self.left -= 1;
-        self.sink.connection(&connection, &mut self.buffer);
+        self.form.sink().connection(&connection, &mut self.buffer);
         self.records += 1;
     }
 }

@@ -1,8 +1,13 @@
 //! `synfin read`: the same as `synfin trace`, from captures.
 //!
-//! This is a place where the parts meet; each of them knows nothing of the others.
+//! This is a place where the parts meet; each of them knows nothing of the others. Packets are dealt
+//! out by connection to lanes that run side by side, and what comes of them is written in one order.
 
+mod batch;
+mod lane;
+mod lanes;
 mod progress;
+mod round;
 mod window;
 
 use std::collections::HashMap;
@@ -12,16 +17,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow, bail};
-use synfin_ebpf::account::Accounts;
-use synfin_ebpf::flow::Key;
+use synfin_ebpf::counters::{COUNTERS, Counter};
+use synfin_ebpf::flow::{self, Vantage};
+use synfin_ebpf::wire::{self, Tunnels};
 
-use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
+use crate::assembler::{Counts, LIVE_LINGER_NS, Settings};
 use crate::cli::Read;
-use crate::outlet::Outlet;
 use crate::printer::Printer;
 use crate::source::{Captures, Clock, News, Next, Packet, Tracker};
 use crate::totals::Totals;
 use crate::writer::{self, Broken, Writer};
+use lane::Lane;
+use lanes::{LANES, Lanes};
 use progress::Progress;
 use window::Window;
 pub use window::{BadWhen, When};
@@ -29,12 +36,8 @@ pub use window::{BadWhen, When};
 /// How long a record waits after its end for segments that still belong to it, in ns of the
 /// capture's time: nobody waits for it.
 const LINGER_NS: u64 = 10_000_000_000;
-
-/// Connections that are open at the end and handed out before what they came to is written.
-const FINISHED_AT_ONCE: usize = 1_024;
-
-/// Rendered octets that are handed over at once.
-const CHUNK: usize = 64 << 10;
+/// Where fewer connections may be followed, they are all followed in one lane.
+const FEW_CONNECTIONS: usize = 1 << 16;
 /// A capture whose packets are not older than this is being made just now.
 const LIVE_NS: u64 = 5_000_000_000;
 /// How far the time of such a capture lags behind the wall clock while nothing comes.
@@ -54,7 +57,9 @@ pub fn run(options: &Read) -> anyhow::Result<()> {
         // A file that is no capture is found out before the first packet: nothing is to be summed up.
         match captures.read_on()? {
             Next::Packet(packet) => {
-                reader.take(&packet);
+                if let Err(error) = reader.take(&packet) {
+                    break Err(error);
+                }
                 continue;
             }
             Next::End => break Ok(()),
@@ -85,14 +90,16 @@ fn stop() -> anyhow::Result<Arc<AtomicBool>> {
 /// The way of a packet to the output.
 struct Reader {
     window: Window,
-    tracker: Tracker,
-    assembler: Assembler,
-    printer: Printer,
+    tunnels: Tunnels,
+    lanes: Lanes,
+    /// What was printed and waits to be handed over, and the number of its records.
+    rendered: Vec<u8>,
+    records: u64,
     writer: Writer,
     broken: Broken,
     progress: Progress,
-    /// When the assembler next has something to do of itself.
-    deadline_ns: u64,
+    /// Frames that were dealt out to no lane.
+    counters: [u64; COUNTERS],
     /// The time of the packet that was looked at last.
     last_ns: u64,
     /// The capture is being made just now, as the packet of this time says.
@@ -108,30 +115,46 @@ impl Reader {
         let tunnels = options.carriers.tunnels();
         let tunnels = tunnels.map_err(|error| anyhow!(error))?;
         let (writer, broken) = Writer::start_patient(io::stdout()).context("start the writer")?;
+        let max_connections = options.limits.max_connections;
+        let lanes = if max_connections < FEW_CONNECTIONS {
+            1
+        } else {
+            LANES
+        };
+        let settings = Settings {
+            handshake_timeout_ns: options.limits.handshake_timeout_ns(),
+            max_connections: max_connections / lanes,
+            max_steps: options.printing.max_steps(),
+            linger_ns: if options.files.iter().any(|file| file.as_os_str() == "-") {
+                LIVE_LINGER_NS
+            } else {
+                LINGER_NS
+            },
+            shares: lanes,
+            interfaces: HashMap::new(),
+        };
+        let unix_ns = Clock::read().unix_ns();
+        let mut printer = Printer::new(&options.printing, None, HashMap::new(), unix_ns);
+        let mut rendered = Vec::new();
+        printer.swap_rendered(&mut rendered);
+        let printers = (0..lanes).map(|_| printer.clone());
+        let starts = printers.map(|printer| {
+            let settings = settings.clone();
+            move || {
+                let tracker = Tracker::with_notes(filter, tunnels).with_accounts();
+                Lane::new(tracker, settings, printer)
+            }
+        });
         Ok(Self {
             window: Window::new(options.since, options.until),
-            tracker: Tracker::new(filter, tunnels).with_accounts(),
-            assembler: Assembler::new(Settings {
-                handshake_timeout_ns: options.limits.handshake_timeout_ns(),
-                max_connections: options.limits.max_connections,
-                max_steps: options.printing.max_steps(),
-                linger_ns: if options.files.iter().any(|file| file.as_os_str() == "-") {
-                    LIVE_LINGER_NS
-                } else {
-                    LINGER_NS
-                },
-                interfaces: HashMap::new(),
-            }),
-            printer: Printer::new(
-                &options.printing,
-                None,
-                HashMap::new(),
-                Clock::read().unix_ns(),
-            ),
+            tunnels,
+            lanes: Lanes::start(starts).context("start the lanes")?,
+            rendered,
+            records: 0,
             writer,
             broken,
             progress: Progress::new(),
-            deadline_ns: u64::MAX,
+            counters: [0; COUNTERS],
             last_ns: 0,
             live: false,
             judged_ns: 0,
@@ -139,53 +162,50 @@ impl Reader {
         })
     }
 
-    fn take(&mut self, packet: &Packet<'_>) {
+    fn take(&mut self, packet: &Packet<'_>) -> anyhow::Result<()> {
         self.last_ns = packet.time_ns;
         if !self.window.has(packet.time_ns) {
             self.left_out += 1;
-            return;
+            return Ok(());
         }
-        if packet.time_ns >= self.deadline_ns {
-            self.advance(packet.time_ns);
+        // What is no TCP tells at least that time goes on.
+        self.lanes.wait_until(packet.time_ns);
+        let Vantage { link, scope, .. } = packet.vantage;
+        match wire::locate(&packet.frame, link, scope, &self.tunnels, |words| words) {
+            Ok(Some(located)) => self.lanes.deal(packet, &located),
+            located => self.count(flow::counter(located.map(|_| false), &packet.frame)),
         }
-        self.tracker
-            .take(&packet.frame, &packet.vantage, packet.time_ns);
-        if let Some(settled) = self.tracker.settled() {
-            self.assembler.settle(&settled);
-        }
-        if let Some(event) = self.tracker.event() {
-            self.assembler
-                .observe(&event, &mut outlet(&mut self.printer, &self.tracker));
-            self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
-        }
-        if self.printer.waiting() >= CHUNK {
+        if self.lanes.are_full() {
+            self.records += self.lanes.send(&mut self.rendered)?;
             self.hand_over();
         }
+        Ok(())
     }
 
-    #[cold]
-    fn advance(&mut self, now_ns: u64) {
-        self.assembler
-            .advance(now_ns, &mut outlet(&mut self.printer, &self.tracker));
-        self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
+    /// Counts a frame that is dealt out to no lane.
+    fn count(&mut self, counter: usize) {
+        for counter in [Counter::Frames.index(), counter] {
+            if let Some(count) = self.counters.get_mut(counter) {
+                *count += 1;
+            }
+        }
     }
 
     /// Does what is not about packets; tells whether there is somebody to go on for.
     fn pause(&mut self, captures: &mut Captures) -> anyhow::Result<bool> {
         self.hear(captures);
-        let wall_ns = u64::try_from(Clock::read().unix_ns()).unwrap_or(0);
-        if self.judged_ns != self.last_ns {
-            self.judged_ns = self.last_ns;
-            self.live = self.last_ns.abs_diff(wall_ns) < LIVE_NS;
-        }
-        if self.live && captures.waits() {
-            // Connections end by silence, too: nothing else tells that time goes on.
-            let now_ns = wall_ns.saturating_sub(LAG_NS);
-            if now_ns >= self.deadline_ns {
-                self.advance(now_ns);
+        if captures.waits() {
+            let wall_ns = u64::try_from(Clock::read().unix_ns()).unwrap_or(0);
+            if self.judged_ns != self.last_ns {
+                self.judged_ns = self.last_ns;
+                self.live = self.last_ns.abs_diff(wall_ns) < LIVE_NS;
             }
+            if self.live {
+                // Connections end by silence, too: nothing else tells that time goes on.
+                self.lanes.wait_until(wall_ns.saturating_sub(LAG_NS));
+            }
+            self.send_all()?;
         }
-        self.hand_over();
         if let Some(progress) = captures.progress() {
             self.progress.tell(progress);
         }
@@ -196,45 +216,65 @@ impl Reader {
         }
     }
 
+    /// Hands over what everything that was read so far comes to.
+    fn send_all(&mut self) -> anyhow::Result<()> {
+        self.records += self.lanes.send(&mut self.rendered)?;
+        self.records += self.lanes.wait(&mut self.rendered)?;
+        self.hand_over();
+        Ok(())
+    }
+
     fn hear(&mut self, captures: &mut Captures) {
         while let Some(news) = captures.news() {
             match news {
-                News::Interface { index, name } => {
-                    self.printer.name_interface(index, name.clone());
-                    self.assembler.name_interface(index, name);
-                }
+                News::Interface { index, name } => self.lanes.name_interface(index, &name),
                 News::Warning(words) => self.progress.say(&words),
             }
         }
     }
 
     fn hand_over(&mut self) {
-        if self.printer.waiting() > 0 && io::stdout().is_terminal() {
+        if !self.rendered.is_empty() && io::stdout().is_terminal() {
             // What is printed tells enough of how far we are, and would run into the bar.
             self.progress.clear();
         }
-        self.printer.hand_over(&mut self.writer);
+        self.writer.push(&mut self.rendered, self.records);
+        self.records = 0;
     }
 
     /// Prints what is still open, and sums up.
     fn finish(mut self, captures: &mut Captures) -> anyhow::Result<()> {
         self.hear(captures);
-        let mut more = true;
-        while more {
-            more = self.assembler.finish_some(
-                FINISHED_AT_ONCE,
-                &mut outlet(&mut self.printer, &self.tracker),
-            );
-            self.hand_over();
+        self.send_all()?;
+        let Self {
+            lanes,
+            mut rendered,
+            mut writer,
+            ..
+        } = self;
+        let mut ending = lanes.end();
+        while let Some(records) = ending.some(&mut rendered) {
+            writer.push(&mut rendered, records);
         }
-        self.printer.end(Clock::read().unix_ns());
-        self.hand_over();
+        let mut totals = Totals::from(self.counters);
+        let mut assembled = Counts::default();
+        let mut printer = None::<Printer>;
+        for rest in ending.rests()? {
+            totals.add(&rest.counters);
+            assembled.add(&rest.counts);
+            match &mut printer {
+                Some(printer) => printer.absorb(&rest.printer),
+                None => printer = Some(rest.printer),
+            }
+        }
+        let mut printer = printer.context("there was no lane")?;
+        printer.end(Clock::read().unix_ns());
+        printer.hand_over(&mut writer);
         self.progress.clear();
-        let dropped = self.writer.dropped();
-        self.writer.finish();
+        let dropped = writer.dropped();
+        writer.finish();
         let counts = captures.counts();
-        let mut told =
-            Totals::from(self.tracker.counters()).told(self.assembler.counts(), 0, dropped);
+        let mut told = totals.told(&assembled, 0, dropped);
         let read = [
             ("packets", counts.packets),
             ("octets", counts.octets),
@@ -246,12 +286,10 @@ impl Reader {
         told.events.splice(0..0, read);
         let unread = counts.unread.iter().map(|(name, n)| (*name, *n));
         told.rejects.extend(unread);
-        self.printer.sum_up(&told.counters());
+        printer.sum_up(&told.counters());
         if counts.packets == 0 && !counts.unread.is_empty() {
             bail!("none of the packets could be read");
         }
-        // The process ends: giving the memory back piece by piece would only take time.
-        std::mem::forget((self.tracker, self.assembler));
         // A full disk shows at the very end.
         match self.broken.try_recv() {
             Ok(error) if !writer::is_closed_pipe(&error) => {
@@ -259,16 +297,5 @@ impl Reader {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// Where records go; what the tracker kept of a connection ends with its record.
-fn outlet<'a>(
-    printer: &'a mut Printer,
-    tracker: &'a Tracker,
-) -> Outlet<'a, impl FnMut(&Key) -> Option<Accounts>> {
-    Outlet {
-        printer,
-        forget: |key: &Key| tracker.forget(key),
     }
 }

@@ -151,6 +151,7 @@ impl Reader {
         let settings = Settings {
             handshake_timeout_ns: options.limits.handshake_timeout_ns(),
             max_connections: options.limits.max_connections,
+            shares: 1,
             max_steps: options.printing.max_steps(),
             linger_ns: LIVE_LINGER_NS,
             interfaces: names.collect(),

@@ -113,7 +113,7 @@ impl<F: FnMut(&Key) -> Option<Accounts>> Output for Records<F> {
         self.follow(|sink, out| sink.step(&step, out));
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: Connection, _at_ns: u64) {
         self.follow(|sink, out| sink.connection(&connection, out));
         if let Some((servers, summary)) = &mut self.sums {
             summary.record(&connection, true);
@@ -150,6 +150,7 @@ pub(crate) fn assembler(max_connections: usize) -> Assembler {
     Assembler::new(Settings {
         handshake_timeout_ns: 35_000_000_000,
         max_connections,
+        shares: 1,
         max_steps: 64,
         linger_ns: 1_000_000_000,
         interfaces: std::collections::HashMap::from([(1, "fuzz0".into())]),

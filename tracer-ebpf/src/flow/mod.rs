@@ -123,14 +123,32 @@ pub struct Vantage {
 /// Looks at one frame, counts it, and reports it where it opens or closes a connection.
 #[inline(always)]
 pub fn trace<F: Octets + ?Sized, H: Host>(frame: &F, vantage: &Vantage, host: &H) {
-    let counter = match look(frame, vantage, host) {
+    let counter = counter(look(frame, vantage, host), frame);
+    host.count(Counter::Frames.index());
+    host.count(counter);
+}
+
+/// The same where the TCP header was found before.
+pub fn trace_located<F: Octets + ?Sized, H: Host>(
+    frame: &F,
+    located: &Located,
+    vantage: &Vantage,
+    host: &H,
+) {
+    let found = follow(frame, located, vantage, host).map(|()| true);
+    host.count(Counter::Frames.index());
+    host.count(counter(found, frame));
+}
+
+/// The place of the counter of a frame, by whether it carries TCP.
+#[inline(always)]
+pub fn counter<F: Octets + ?Sized>(found: Result<bool, Reject>, frame: &F) -> usize {
+    match found {
         Ok(true) => Counter::Segments.index(),
         Ok(false) => Counter::NotTcp.index(),
         Err(reject) if reject.truncated() && !frame.is_whole() => Reject::OutOfReach.index(),
         Err(reject) => reject.index(),
-    };
-    host.count(Counter::Frames.index());
-    host.count(counter);
+    }
 }
 
 /// Looks at one frame; tells whether it carries TCP.

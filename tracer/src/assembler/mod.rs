@@ -60,8 +60,9 @@ pub trait Output {
     /// A step, as it happens.
     fn step(&mut self, live: &Live, step: &Step);
 
-    /// A connection that ended, timed out, or was open at the end.
-    fn connection(&mut self, connection: Connection);
+    /// A connection that ended, timed out, or was open at the end; `at_ns` is when it is handed out, by
+    /// the events' clock.
+    fn connection(&mut self, connection: Connection, at_ns: u64);
 
     /// Takes what was counted of a connection that is over or never was one.
     fn forget(&mut self, _key: &Key) -> Option<Accounts> {
@@ -95,16 +96,31 @@ pub struct Settings {
     pub max_steps: usize,
     /// Connections that are followed at once.
     pub max_connections: usize,
+    /// How many assemblers there are, each with connections of its own: what is not limited by a
+    /// setting is limited for all of them together.
+    pub shares: usize,
     /// Names of the interfaces by index.
     pub interfaces: HashMap<u32, Arc<str>>,
 }
 
 impl Settings {
+    /// This assembler's share.
+    const fn share(&self, of_all: usize) -> usize {
+        match of_all.checked_div(self.shares) {
+            Some(share) => share,
+            None => of_all,
+        }
+    }
+
     /// By how much a record waits longer than it has to, in ns.
     const fn beyond_ns(&self) -> u64 {
         self.linger_ns.saturating_sub(SHORT_LINGER_NS)
     }
 }
+
+/// Where the connection of an event may be: the way to it is shorter then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hint(Option<Slot>);
 
 /// What the assembler counted besides connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,19 +141,31 @@ pub struct Assembler {
     /// The connections; of those that are over what is known: their addresses may be used again.
     tracks: Table<Tracked, Before>,
     deadlines: Deadlines,
+    /// When there is something to do next; the latest of all times where there is not.
+    next_ns: u64,
     /// Wall-clock time less the events' clock, in ns.
     wall_offset_ns: i128,
     counts: Counts,
 }
 
 struct Tracked {
-    track: Track,
+    track: Box<Track>,
     /// When it will be looked at; `None` where nothing is waited for.
     look_ns: Option<u64>,
     /// It waits for late segments only.
     lingers: bool,
     /// How many events were lost before it began.
     lost_before: u64,
+}
+
+impl Counts {
+    /// Adds what another assembler counted.
+    pub const fn add(&mut self, other: &Self) {
+        self.late += other.late;
+        self.stray += other.stray;
+        self.evicted += other.evicted;
+        self.lost += other.lost;
+    }
 }
 
 impl Assembler {
@@ -148,6 +176,7 @@ impl Assembler {
             settings,
             tracks: Table::default(),
             deadlines: Deadlines::default(),
+            next_ns: u64::MAX,
             wall_offset_ns: 0,
             counts: Counts::default(),
         }
@@ -195,9 +224,26 @@ impl Assembler {
 
     /// Takes one event in.
     pub fn observe(&mut self, event: &Event, output: &mut impl Output) {
+        self.observe_at(Hint::default(), event, output);
+    }
+
+    /// The same, where the last event of its connection gave this hint; gives one for the next event.
+    pub fn observe_at(&mut self, hint: Hint, event: &Event, output: &mut impl Output) -> Hint {
         let (key, half) = Key::of(&event.endpoints(), Scope(event.scope));
+        let hinted = hint.0.filter(|slot| self.tracks.holds(*slot, &key));
+        let found = hinted.map_or_else(|| self.tracks.find(&key), Found::Live);
+        Hint(self.take(found, event, (key, half), output))
+    }
+
+    /// Takes an event in at the place of its connection; tells where that is now.
+    fn take(
+        &mut self,
+        mut found: Found<Before>,
+        event: &Event,
+        (key, half): (Key, Half),
+        output: &mut impl Output,
+    ) -> Option<Slot> {
         let flags = Flags(event.flags);
-        let mut found = self.tracks.find(&key);
         if flags.syn()
             && !flags.anomalous()
             && let Found::Live(slot) = found
@@ -210,13 +256,9 @@ impl Assembler {
             Found::Ended(before) => self.begin(event, key, half, Some(before), output),
             Found::Nothing => self.begin(event, key, half, None, output),
         };
-        let Some(slot) = slot else {
-            return;
-        };
+        let slot = slot?;
         self.tracks.touch(slot, event.time_ns);
-        let Some(tracked) = self.tracks.get_mut(slot) else {
-            return;
-        };
+        let tracked = self.tracks.get_mut(slot)?;
         let syns = tracked.track.take_pending_syns_before(event);
         if !syns.is_empty() {
             // Its sender went on from a SYN inside the open connection: that opened another one.
@@ -224,7 +266,7 @@ impl Assembler {
             for event in syns.iter().chain([event]) {
                 self.observe(event, output);
             }
-            return;
+            return None;
         }
         let first_ns = tracked.track.first_ns;
         let kept = tracked.track.observe(event, half);
@@ -247,13 +289,16 @@ impl Assembler {
             tracked.lingers = wait == Wait::Linger;
             tracked.look_ns = Some(due_ns);
             self.deadlines.add(due_ns, wait, slot);
+            self.look_out();
         }
+        Some(slot)
     }
 
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
         let early_ns = now_ns.saturating_add(self.settings.beyond_ns());
-        while let Some((look_ns, slot)) = self.deadlines.crowded(LINGERING, early_ns) {
+        let lingering = self.settings.share(LINGERING);
+        while let Some((look_ns, slot)) = self.deadlines.crowded(lingering, early_ns) {
             let ended = |tracked: &Tracked| {
                 tracked.look_ns == Some(look_ns)
                     && deadline(&tracked.track, &self.settings) == Some((look_ns, Wait::Linger))
@@ -275,21 +320,29 @@ impl Assembler {
             let due = deadline(&tracked.track, &self.settings);
             tracked.look_ns = due.map(|(due_ns, _)| due_ns);
             match due {
-                Some((due_ns, _)) if due_ns <= now_ns => self.end(slot, None, now_ns, output),
+                Some((due_ns, _)) if due_ns <= now_ns => self.end(slot, None, due_ns, output),
                 Some((due_ns, wait)) => self.deadlines.add(due_ns, wait, slot),
                 None => {}
             }
         }
-        self.tracks
-            .forget(now_ns.saturating_sub(REMEMBERED_NS), REMEMBERED);
+        self.tracks.forget(
+            now_ns.saturating_sub(REMEMBERED_NS),
+            self.settings.share(REMEMBERED),
+        );
+        self.look_out();
     }
 
     /// When [`Assembler::advance`] will next have something to do.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        let early_ns = self.deadlines.early_ns(LINGERING);
+        Some(self.next_ns).filter(|next_ns| *next_ns < u64::MAX)
+    }
+
+    fn look_out(&mut self) {
+        let early_ns = self.deadlines.early_ns(self.settings.share(LINGERING));
         let early_ns = early_ns.map(|due_ns| due_ns.saturating_sub(self.settings.beyond_ns()));
-        self.deadlines.next_ns().into_iter().chain(early_ns).min()
+        let next_ns = self.deadlines.next_ns().into_iter().chain(early_ns).min();
+        self.next_ns = next_ns.unwrap_or(u64::MAX);
     }
 
     /// Hands out everything, as it is at the end of the observation.
@@ -304,7 +357,9 @@ impl Assembler {
             let Some(slot) = self.tracks.oldest() else {
                 return false;
             };
-            self.end(slot, Some(Ended::Unfinished), 0, output);
+            let tracked = self.tracks.get_mut(slot);
+            let last_ns = tracked.map_or(0, |tracked| tracked.track.last_ns);
+            self.end(slot, Some(Ended::Unfinished), last_ns, output);
         }
         self.tracks.len() > 0
     }
@@ -374,14 +429,14 @@ impl Assembler {
         }
         let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
         let tracked = Tracked {
-            track: Track::new(
+            track: Box::new(Track::new(
                 event,
                 key,
                 half,
                 started_unix_ns,
                 ended,
                 self.settings.max_steps.max(2),
-            ),
+            )),
             look_ns: None,
             lingers: false,
             lost_before: self.counts.lost,
@@ -390,7 +445,7 @@ impl Assembler {
     }
 
     /// Hands a connection out; without a reason, that of its state.
-    fn end(&mut self, slot: Slot, ended: Option<Ended>, now_ns: u64, output: &mut impl Output) {
+    fn end(&mut self, slot: Slot, ended: Option<Ended>, at_ns: u64, output: &mut impl Output) {
         let Some(Tracked {
             track, lost_before, ..
         }) = self.tracks.remove(slot)
@@ -421,7 +476,7 @@ impl Assembler {
         // What is no connection has nothing that could come late, or be taken the place of.
         let over = over && !track.is_stray();
         let numbers = track.numbers();
-        let connection = verdict::connection(track, ended, interface, gap, accounts);
+        let connection = verdict::connection(*track, ended, interface, gap, accounts);
         if over {
             let before = Before {
                 told: Previous {
@@ -432,9 +487,9 @@ impl Assembler {
                 },
                 numbers,
             };
-            self.tracks.remember(key, now_ns, before);
+            self.tracks.remember(key, at_ns, before);
         }
-        output.connection(connection);
+        output.connection(connection, at_ns);
     }
 }
 

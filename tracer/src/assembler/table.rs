@@ -133,6 +133,14 @@ impl<L, E: Copy> Table<L, E> {
         }
     }
 
+    /// Whether the connection in this slot is that with this key.
+    pub(super) fn holds(&self, slot: Slot, key: &Key) -> bool {
+        let node = self.node(slot.index);
+        node.is_some_and(|node| {
+            node.generation == slot.generation && node.live.is_some() && node.key == *key
+        })
+    }
+
     /// The connection in this slot, unless it is not followed any more.
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut L> {
         let node = self.node_mut(slot.index)?;

@@ -31,7 +31,7 @@ impl Output for Collected {
         self.steps.push(step.clone());
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: Connection, _at_ns: u64) {
         self.connections.push(connection);
     }
 }
@@ -42,6 +42,7 @@ fn assembler() -> Assembler {
         max_steps: 64,
         linger_ns: 1_000_000_000,
         max_connections: 100,
+        shares: 1,
         interfaces: HashMap::from([(1, "eth0".into())]),
     })
 }

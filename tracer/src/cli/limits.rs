@@ -22,7 +22,7 @@ pub struct Limits {
     #[arg(
         long,
         value_name = "N",
-        default_value = "1000000",
+        default_value = "1048576",
         value_parser = parse_max_connections,
         help_heading = "Limits"
     )]

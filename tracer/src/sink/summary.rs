@@ -95,6 +95,25 @@ impl Summary {
         }
     }
 
+    /// Counts what another one has counted.
+    pub fn absorb(&mut self, other: &Self) {
+        self.records += other.records;
+        self.connections += other.connections;
+        self.shown += other.shown;
+        let opened = self.opened.iter_mut().zip(other.opened);
+        let closed = self.closed.iter_mut().zip(other.closed);
+        opened.chain(closed).for_each(|(sum, count)| *sum += count);
+        for (&anomaly, &count) in &other.anomalies {
+            let sum = self.anomalies.entry(anomaly).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        self.touched_by_loss += other.touched_by_loss;
+        self.asymmetric += other.asymmetric;
+        // Both have the same limits: there is no error.
+        let _ = self.handshakes.add(&other.handshakes);
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
+
     /// Appends the words.
     pub fn render(&self, counters: &Counters<'_>, out: &mut Vec<u8>) {
         put(out, format_args!("synfin: {}\n", self.total()));

@@ -5,30 +5,33 @@
 //! [`Tracker::forget`]: whoever assembles the events knows when it is over.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::ops::Deref;
 use std::rc::Rc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Vantage, WATCH_SLOTS};
 use synfin_ebpf::octets::Octets;
-use synfin_ebpf::wire::Tunnels;
+use synfin_ebpf::wire::{Located, Tunnels};
 
 /// For how long a significant segment keeps its connection watched, in ns.
 const WATCH_NS: u64 = 8_000_000_000;
 
-/// Follows openings and closings in frames.
-pub struct Tracker {
+/// Follows openings and closings in frames. Whoever assembles the events can leave a note of type `N`
+/// at a connection.
+pub struct Tracker<N = ()> {
     filter: Filter,
     tunnels: Tunnels,
     accounts: bool,
-    kept: RefCell<HashMap<Key, Rc<Kept>, RandomState>>,
+    hasher: RandomState,
+    table: RefCell<HashTable<Place<N>>>,
     /// The connection of the frame at hand, which is asked for more than once.
-    latest: RefCell<(Key, Option<Rc<Kept>>)>,
+    latest: RefCell<(Key, Option<Rc<Kept<N>>>)>,
     watch: Vec<Cell<u64>>,
     counters: [Cell<u64>; COUNTERS],
     event: RefCell<Event>,
@@ -38,20 +41,27 @@ pub struct Tracker {
     now_ns: Cell<u64>,
 }
 
+/// Where something is kept of a connection.
+struct Place<N> {
+    hash: u64,
+    kept: Rc<Kept<N>>,
+}
+
 /// What is kept of a connection.
-#[derive(Default)]
-struct Kept {
+struct Kept<N> {
+    key: Key,
+    note: Cell<N>,
     flow: Flow,
     ledgers: Ledgers,
 }
 
 /// Holds what a connection's opening and closing left.
-pub struct Entry(Rc<Kept>);
+pub struct Entry<N>(Rc<Kept<N>>);
 
 /// Holds what was counted of a connection.
-pub struct Counted(Rc<Kept>);
+pub struct Counted<N>(Rc<Kept<N>>);
 
-impl Deref for Entry {
+impl<N> Deref for Entry<N> {
     type Target = Flow;
 
     fn deref(&self) -> &Flow {
@@ -59,7 +69,7 @@ impl Deref for Entry {
     }
 }
 
-impl Deref for Counted {
+impl<N> Deref for Counted<N> {
     type Target = Ledgers;
 
     fn deref(&self) -> &Ledgers {
@@ -71,11 +81,20 @@ impl Tracker {
     /// Follows the connections that pass the filter, also those in tunnels if so wished.
     #[must_use]
     pub fn new(filter: Filter, tunnels: Tunnels) -> Self {
+        Self::with_notes(filter, tunnels)
+    }
+}
+
+impl<N: Copy + Default> Tracker<N> {
+    /// The same, with notes.
+    #[must_use]
+    pub fn with_notes(filter: Filter, tunnels: Tunnels) -> Self {
         Self {
             filter,
             tunnels,
             accounts: false,
-            kept: RefCell::default(),
+            hasher: RandomState::default(),
+            table: RefCell::default(),
             latest: RefCell::default(),
             watch: vec![Cell::new(0); WATCH_SLOTS],
             counters: [const { Cell::new(0) }; COUNTERS],
@@ -104,6 +123,19 @@ impl Tracker {
         flow::trace(frame, vantage, self);
     }
 
+    /// The same where the TCP header was found before.
+    pub fn take_located<F: Octets + ?Sized>(
+        &self,
+        frame: &F,
+        located: &Located,
+        vantage: &Vantage,
+        time_ns: u64,
+    ) {
+        self.now_ns.set(time_ns);
+        self.has_event.set(false);
+        flow::trace_located(frame, located, vantage, self);
+    }
+
     /// The event of the latest frame.
     #[must_use]
     pub fn event(&self) -> Option<Ref<'_, Event>> {
@@ -117,20 +149,40 @@ impl Tracker {
         self.settled.take()
     }
 
+    /// The note at the connection of the latest frame.
+    #[must_use]
+    pub fn note(&self) -> N {
+        let latest = self.latest.borrow();
+        let kept = latest.1.as_ref();
+        kept.map_or_else(N::default, |kept| kept.note.get())
+    }
+
+    /// Leaves a note at the connection of the latest frame.
+    pub fn leave(&self, note: N) {
+        if let Some(kept) = &self.latest.borrow().1 {
+            kept.note.set(note);
+        }
+    }
+
     /// Forgets a connection; gives what was counted of it.
     pub fn forget(&self, key: &Key) -> Option<Accounts> {
         let mut latest = self.latest.borrow_mut();
         if latest.0 == *key {
             latest.1 = None;
         }
-        let kept = self.kept.borrow_mut().remove(key)?;
+        let hash = self.hasher.hash_one(key);
+        let mut table = self.table.borrow_mut();
+        let place = table
+            .find_entry(hash, |place| place.is_of(key, hash))
+            .ok()?;
+        let (Place { kept, .. }, _) = place.remove();
         self.accounts.then(|| kept.ledgers.accounts())
     }
 
     /// Connections that something is kept of.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.kept.borrow().len()
+        self.table.borrow().len()
     }
 
     /// Whether nothing is kept.
@@ -145,29 +197,51 @@ impl Tracker {
         self.counters.each_ref().map(Cell::get)
     }
 
-    fn kept(&self, key: &Key) -> Option<Rc<Kept>> {
+    fn kept(&self, key: &Key) -> Option<Rc<Kept<N>>> {
         let mut latest = self.latest.borrow_mut();
         if latest.0 != *key || latest.1.is_none() {
-            *latest = (*key, self.kept.borrow().get(key).cloned());
+            let hash = self.hasher.hash_one(key);
+            let table = self.table.borrow();
+            let place = table.find(hash, |place| place.is_of(key, hash));
+            *latest = (*key, place.map(|place| Rc::clone(&place.kept)));
         }
         latest.1.clone()
     }
 
-    fn kept_from_now_on(&self, key: &Key) -> Rc<Kept> {
+    fn kept_from_now_on(&self, key: &Key) -> Rc<Kept<N>> {
         if let Some(kept) = self.kept(key) {
             return kept;
         }
-        let kept = Rc::<Kept>::default();
-        self.kept.borrow_mut().insert(*key, Rc::clone(&kept));
+        let kept = Rc::new(Kept {
+            key: *key,
+            note: Cell::default(),
+            flow: Flow::new(),
+            ledgers: Ledgers::new(),
+        });
+        let place = Place {
+            hash: self.hasher.hash_one(key),
+            kept: Rc::clone(&kept),
+        };
+        let mut table = self.table.borrow_mut();
+        table.insert_unique(place.hash, place, |place| place.hash);
         *self.latest.borrow_mut() = (*key, Some(Rc::clone(&kept)));
         kept
     }
 }
 
-impl Host for Tracker {
-    type Entry = Entry;
-    type Ledgers = Counted;
-    type Slot<'a> = RefMut<'a, Event>;
+impl<N> Place<N> {
+    fn is_of(&self, key: &Key, hash: u64) -> bool {
+        self.hash == hash && self.kept.key == *key
+    }
+}
+
+impl<N: Copy + Default> Host for Tracker<N> {
+    type Entry = Entry<N>;
+    type Ledgers = Counted<N>;
+    type Slot<'a>
+        = RefMut<'a, Event>
+    where
+        Self: 'a;
 
     fn count(&self, index: usize) {
         if let Some(counter) = self.counters.get(index) {
@@ -194,11 +268,11 @@ impl Host for Tracker {
         &self.tunnels
     }
 
-    fn flow(&self, key: &Key) -> Option<Entry> {
+    fn flow(&self, key: &Key) -> Option<Entry<N>> {
         self.kept(key).map(Entry)
     }
 
-    fn enter(&self, key: &Key) -> Option<Entry> {
+    fn enter(&self, key: &Key) -> Option<Entry<N>> {
         Some(Entry(self.kept_from_now_on(key)))
     }
 
@@ -206,7 +280,7 @@ impl Host for Tracker {
         self.accounts
     }
 
-    fn ledgers(&self, key: &Key) -> Option<Counted> {
+    fn ledgers(&self, key: &Key) -> Option<Counted<N>> {
         Some(Counted(self.kept_from_now_on(key)))
     }
 

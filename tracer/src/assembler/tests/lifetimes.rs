@@ -232,6 +232,7 @@ fn of_many_that_linger_those_that_waited_the_longest_are_handed_out() {
     let mut assembler = Assembler::new(Settings {
         linger_ns: 10 * SECOND,
         max_connections: 10_000,
+        shares: 1,
         ..assembler().settings
     });
     let mut collected = Collected::default();

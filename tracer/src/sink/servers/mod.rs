@@ -8,10 +8,12 @@ mod sketch;
 mod table;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 
 use super::{LiveStep, Sink, Style};
 use crate::timeline::{Connection, OpenOutcome};
+use foldhash::fast::RandomState;
 use sketch::Sketch;
 
 /// Servers that have a line of their own.
@@ -22,7 +24,7 @@ const SERVERS: usize = 1 << 16;
 pub struct Servers {
     written: Written,
     limit: usize,
-    servers: HashMap<SocketAddr, Counts>,
+    servers: HashMap<SocketAddr, Counts, RandomState>,
     others: Counts,
 }
 
@@ -65,8 +67,27 @@ impl Servers {
         Self {
             written,
             limit,
-            servers: HashMap::new(),
+            servers: HashMap::default(),
             others: Counts::default(),
+        }
+    }
+
+    /// Counts what another one has counted.
+    pub fn absorb(&mut self, other: &Self) {
+        self.others.merge(&other.others);
+        // In an order of their own: who still finds a line is no accident.
+        for (server, counts) in other.sorted() {
+            self.counts(server).merge(counts);
+        }
+    }
+
+    /// The counts of a server, or those of the others where there is no room for more.
+    fn counts(&mut self, server: SocketAddr) -> &mut Counts {
+        let room = self.servers.len() < self.limit;
+        match self.servers.entry(server) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) if room => entry.insert(Counts::default()),
+            Entry::Vacant(_) => &mut self.others,
         }
     }
 
@@ -98,14 +119,7 @@ impl Sink for Servers {
         if !connection.open.outcome.is_connection() {
             return;
         }
-        let server = connection.server.socket();
-        let room = self.servers.len() < self.limit;
-        let counts = match self.servers.get_mut(&server) {
-            Some(counts) => counts,
-            None if room => self.servers.entry(server).or_default(),
-            None => &mut self.others,
-        };
-        counts.add(connection);
+        self.counts(connection.server.socket()).add(connection);
     }
 
     fn end(&mut self, _: i128, out: &mut Vec<u8>) {
@@ -192,6 +206,19 @@ mod tests {
         assert_eq!(attempts, [(21, 2), (6379, 1)]);
         assert_eq!(sorted[1].1.refused, 1);
         assert_eq!(sorted[0].1.handshakes.max(), Some(412_000));
+    }
+
+    #[test]
+    fn two_as_one_are_as_if_counted_together() {
+        let (one, other) = ([ftp(), refused()], [ftp(), ftp(), backscatter()]);
+        let mut both = counted(9, &one);
+        both.absorb(&counted(9, &other));
+        let together = counted(9, &[one.to_vec(), other.to_vec()].concat());
+        assert_eq!(both.sorted(), together.sorted());
+        // Who finds no line of its own any more is in the sum.
+        let mut full = counted(1, &[ftp()]);
+        full.absorb(&counted(9, &[refused()]));
+        assert_eq!((full.servers.len(), full.others.refused), (1, 1));
     }
 
     #[test]
