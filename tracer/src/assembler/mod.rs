@@ -6,6 +6,7 @@
 
 mod closing;
 mod deadlines;
+mod life;
 mod opening;
 mod side;
 mod state;
@@ -30,6 +31,7 @@ use synfin_ebpf::seq::Seq;
 
 use crate::timeline::{Connection, Previous, Role, Step};
 use deadlines::{Deadlines, Wait};
+use life::Life;
 use table::{Found, Slot, Table};
 use track::{Before, Track};
 use verdict::Ended;
@@ -104,6 +106,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// A SYN and what answers it are kept at any rate.
+    fn max_steps(&self) -> usize {
+        self.max_steps.max(2)
+    }
+
     /// This assembler's share.
     const fn share(&self, of_all: usize) -> usize {
         match of_all.checked_div(self.shares) {
@@ -149,7 +156,7 @@ pub struct Assembler {
 }
 
 struct Tracked {
-    track: Box<Track>,
+    life: Life,
     /// When it will be looked at; `None` where nothing is waited for.
     look_ns: Option<u64>,
     /// It waits for late segments only.
@@ -213,12 +220,13 @@ impl Assembler {
     pub fn settle(&mut self, settled: &Settled) {
         if let Found::Live(slot) = self.tracks.find(&settled.key)
             && let Some(tracked) = self.tracks.get_mut(slot)
+            && let Some(track) = tracked.life.track_mut(&self.settings)
         {
-            let counts = match &tracked.track.settled {
+            let counts = match &track.settled {
                 Some(before) => before.plus(&settled.accounts),
                 None => settled.accounts,
             };
-            tracked.track.settled = Some(Box::new(counts));
+            track.settled = Some(Box::new(counts));
         }
     }
 
@@ -252,37 +260,17 @@ impl Assembler {
             found = self.tracks.find(&key);
         }
         let slot = match found {
-            Found::Live(slot) => Some(slot),
-            Found::Ended(before) => self.begin(event, key, half, Some(before), output),
-            Found::Nothing => self.begin(event, key, half, None, output),
-        };
-        let slot = slot?;
-        self.tracks.touch(slot, event.time_ns);
-        let tracked = self.tracks.get_mut(slot)?;
-        let syns = tracked.track.take_pending_syns_before(event);
-        if !syns.is_empty() {
-            // Its sender went on from a SYN inside the open connection: that opened another one.
-            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
-            for event in syns.iter().chain([event]) {
-                self.observe(event, output);
+            Found::Live(slot) => {
+                self.tracks.touch(slot, event.time_ns);
+                self.go_on(slot, event, half, output)?
             }
-            return None;
-        }
-        let first_ns = tracked.track.first_ns;
-        let kept = tracked.track.observe(event, half);
-        if output.follows()
-            && let Some(kept) = kept
-        {
-            let step = Step {
-                t_ns: kept.step.t_ns.saturating_sub(first_ns),
-                ..kept.step.clone()
-            };
-            let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
-            output.step(&live(&tracked.track, event, unix_ns), &step);
-        }
+            Found::Ended(before) => self.begin(event, (key, half), Some(before), output)?,
+            Found::Nothing => self.begin(event, (key, half), None, output)?,
+        };
         // It is looked at when its first deadline comes, and then again if there is a later one. What
         // lingers has to be known as such: of those there may be too many.
-        if let Some((due_ns, wait)) = deadline(&tracked.track, &self.settings)
+        let tracked = self.tracks.get_mut(slot)?;
+        if let Some((due_ns, wait)) = tracked.life.deadline(&self.settings)
             && (wait == Wait::Linger && !tracked.lingers
                 || tracked.look_ns.is_none_or(|look_ns| due_ns < look_ns))
         {
@@ -294,6 +282,40 @@ impl Assembler {
         Some(slot)
     }
 
+    /// Takes in an event of a connection that is followed; tells whether it still is.
+    fn go_on(
+        &mut self,
+        slot: Slot,
+        event: &Event,
+        half: Half,
+        output: &mut impl Output,
+    ) -> Option<Slot> {
+        let tracked = self.tracks.get_mut(slot)?;
+        let track = tracked.life.track_mut(&self.settings)?;
+        let syns = track.take_pending_syns_before(event);
+        if !syns.is_empty() {
+            // Its sender went on from a SYN inside the open connection: that opened another one.
+            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
+            for event in syns.iter().chain([event]) {
+                self.observe(event, output);
+            }
+            return None;
+        }
+        let first_ns = track.first_ns;
+        let kept = track.observe(event, half);
+        if output.follows()
+            && let Some(kept) = kept
+        {
+            let step = Step {
+                t_ns: kept.step.t_ns.saturating_sub(first_ns),
+                ..kept.step.clone()
+            };
+            let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
+            output.step(&live(track, event, unix_ns), &step);
+        }
+        Some(slot)
+    }
+
     /// Hands out what has ended or timed out by `now_ns`.
     pub fn advance(&mut self, now_ns: u64, output: &mut impl Output) {
         let early_ns = now_ns.saturating_add(self.settings.beyond_ns());
@@ -301,7 +323,7 @@ impl Assembler {
         while let Some((look_ns, slot)) = self.deadlines.crowded(lingering, early_ns) {
             let ended = |tracked: &Tracked| {
                 tracked.look_ns == Some(look_ns)
-                    && deadline(&tracked.track, &self.settings) == Some((look_ns, Wait::Linger))
+                    && tracked.life.deadline(&self.settings) == Some((look_ns, Wait::Linger))
             };
             match self.tracks.get_mut(slot) {
                 Some(tracked) if ended(tracked) => self.end(slot, None, now_ns, output),
@@ -317,7 +339,7 @@ impl Assembler {
             if tracked.look_ns != Some(look_ns) {
                 continue;
             }
-            let due = deadline(&tracked.track, &self.settings);
+            let due = tracked.life.deadline(&self.settings);
             tracked.look_ns = due.map(|(due_ns, _)| due_ns);
             match due {
                 Some((due_ns, _)) if due_ns <= now_ns => self.end(slot, None, due_ns, output),
@@ -358,7 +380,7 @@ impl Assembler {
                 return false;
             };
             let tracked = self.tracks.get_mut(slot);
-            let last_ns = tracked.map_or(0, |tracked| tracked.track.last_ns);
+            let last_ns = tracked.map_or(0, |tracked| tracked.life.last_ns());
             self.end(slot, Some(Ended::Unfinished), last_ns, output);
         }
         self.tracks.len() > 0
@@ -372,7 +394,8 @@ impl Assembler {
         half: Half,
         output: &mut impl Output,
     ) -> bool {
-        let Some(Tracked { track, .. }) = self.tracks.get_mut(slot) else {
+        let tracked = self.tracks.get_mut(slot);
+        let Some(track) = tracked.and_then(|tracked| tracked.life.track_mut(&self.settings)) else {
             return false;
         };
         let with_ack = Flags(event.flags).ack();
@@ -402,8 +425,7 @@ impl Assembler {
     fn begin(
         &mut self,
         event: &Event,
-        key: Key,
-        half: Half,
+        (key, half): (Key, Half),
         ended: Option<Before>,
         output: &mut impl Output,
     ) -> Option<Slot> {
@@ -428,30 +450,38 @@ impl Assembler {
             self.end(oldest, Some(Ended::Unfinished), event.time_ns, output);
         }
         let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
+        // Where steps are of interest, each is told as it happens.
+        let waits = opens && ended.is_none() && !output.follows();
+        let life = if waits {
+            Life::opening(event, started_unix_ns)
+        } else {
+            let max_steps = self.settings.max_steps();
+            let track = Track::new(event, key, half, started_unix_ns, ended, max_steps);
+            Life::Track(Box::new(track))
+        };
         let tracked = Tracked {
-            track: Box::new(Track::new(
-                event,
-                key,
-                half,
-                started_unix_ns,
-                ended,
-                self.settings.max_steps.max(2),
-            )),
+            life,
             look_ns: None,
             lingers: false,
             lost_before: self.counts.lost,
         };
-        Some(self.tracks.insert(key, event.time_ns, tracked))
+        let slot = self.tracks.insert(key, event.time_ns, tracked);
+        if waits {
+            Some(slot)
+        } else {
+            self.go_on(slot, event, half, output)
+        }
     }
 
     /// Hands a connection out; without a reason, that of its state.
     fn end(&mut self, slot: Slot, ended: Option<Ended>, at_ns: u64, output: &mut impl Output) {
         let Some(Tracked {
-            track, lost_before, ..
+            life, lost_before, ..
         }) = self.tracks.remove(slot)
         else {
             return;
         };
+        let track = life.into_track(&self.settings);
         let key = track.key;
         let ended = ended.unwrap_or(if track.is_over() {
             Ended::Closed
@@ -476,7 +506,7 @@ impl Assembler {
         // What is no connection has nothing that could come late, or be taken the place of.
         let over = over && !track.is_stray();
         let numbers = track.numbers();
-        let connection = verdict::connection(*track, ended, interface, gap, accounts);
+        let connection = verdict::connection(track, ended, interface, gap, accounts);
         if over {
             let before = Before {
                 told: Previous {
@@ -491,20 +521,6 @@ impl Assembler {
         }
         output.connection(connection, at_ns);
     }
-}
-
-/// Until when a connection waits in the state that it is in; for ever while it is open.
-fn deadline(track: &Track, settings: &Settings) -> Option<(u64, Wait)> {
-    let (wait_ns, wait) = if track.is_over() || track.is_stray() {
-        (settings.linger_ns, Wait::Linger)
-    } else if track.finished() {
-        (LAST_ACK_NS, Wait::LastAck)
-    } else if !track.established() && !track.unobserved() {
-        (settings.handshake_timeout_ns, Wait::Handshake)
-    } else {
-        return None;
-    };
-    Some((track.last_ns.saturating_add(wait_ns), wait))
 }
 
 fn live(track: &Track, event: &Event, unix_ns: i128) -> Live {
