@@ -65,14 +65,17 @@ fn apart<'a>(live: &'a Told, read: &'a Told) -> impl Iterator<Item = String> {
     })
 }
 
-/// The counts of octets that may be smaller live. What the peer acknowledged is a lower bound, and who
-/// does not look at every segment has not seen the last ACK.
+/// The counts of octets that may be smaller live. What the peer acknowledged is a lower bound: where
+/// nobody closed, who does not look at every segment has not seen the last ACK.
 fn bounded(live: &Connection, read: &Connection, how: Live) -> Vec<String> {
+    if how != Live::Lifecycles || live.close.kind != "none" {
+        return Vec::new();
+    }
     let sides = live.ends().into_iter().zip(read.ends());
     let bounded = sides.filter(|((_, live), (_, read))| {
         let basis = [&live.bytes_basis, &read.bytes_basis];
         let both = basis.map(|basis| basis.as_deref() == Some("acknowledged"));
-        how == Live::Lifecycles && both == [true; 2] && live.bytes <= read.bytes
+        both == [true; 2] && live.bytes <= read.bytes
     });
     bounded
         .map(|((side, _), _)| format!("{side} bytes"))
@@ -295,15 +298,19 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_is_a_lower_bound_where_nobody_counts() {
-        let bytes = |bytes: u64| {
+        let bytes = |bytes: u64, close: &str| {
             let mut told = but("/server/bytes_basis", json!("acknowledged"));
             told["server"]["bytes"] = json!(bytes);
+            told["close"]["kind"] = json!(close);
             [told]
         };
-        let (less, more) = (bytes(0), bytes(94));
+        let (less, more) = (bytes(0, "none"), bytes(94, "none"));
         assert_eq!(found(&less, &more, Live::Lifecycles), [""; 0]);
         assert_eq!(found(&more, &less, Live::Lifecycles).len(), 1);
         assert_eq!(found(&less, &more, Live::Accounts).len(), 1);
+        // A reset acknowledges what had come.
+        let (less, more) = (bytes(0, "reset"), bytes(94, "reset"));
+        assert_eq!(found(&less, &more, Live::Lifecycles).len(), 1);
     }
 
     #[test]

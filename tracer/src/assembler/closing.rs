@@ -90,6 +90,11 @@ impl Track {
                 text: text.map(|text| String::from_utf8_lossy(text).into()),
                 states: [self.side(Role::Client).state, self.side(Role::Server).state],
             });
+            // Who aborts says how much had come; the ACKs before may not have been reported.
+            let exact = matches!(proof, ResetProof::Exact | ResetProof::NotBefore);
+            if segment.flags.ack() && exact && self.established() {
+                self.side_mut(from).acknowledges(segment.ack);
+            }
             self.advance(from, Input::Reset, Some(Input::Reset));
         }
         Some(Check {

@@ -123,6 +123,24 @@ fn a_rst_after_both_fins_does_not_change_the_close() {
 }
 
 #[test]
+fn a_reset_acknowledges_what_had_come() {
+    let transfer = |rst: Event| {
+        let bytes = record(&opened_then(&[
+            server().at(1000).seq(Y + 1).ack(X + 1).len(1000),
+            client().at(1100).seq(X + 1).ack(Y + 1001),
+            rst.rst(),
+        ]));
+        bytes.server.bytes.map(|bytes| (bytes.count, bytes.basis))
+    };
+    let aborted = client().at(1200).seq(X + 1).ack(Y + 5001);
+    let told = |count| Some((count, BytesBasis::Acknowledged));
+    assert_eq!(transfer(aborted), told(5000));
+    // One whose number is not in the window says nothing.
+    let forged = client().at(1200).seq(X).ack(Y + 5001);
+    assert_eq!(transfer(forged), told(1000));
+}
+
+#[test]
 fn a_rst_before_what_its_receiver_acknowledged_is_out_of_its_window() {
     let data = client().at(800).seq(X + 1).ack(Y + 1).len(100);
     let acked = server().at(900).seq(Y + 1).ack(X + 101);
