@@ -271,8 +271,7 @@ impl Reader {
         printer.end(Clock::read().unix_ns());
         printer.hand_over(&mut writer);
         self.progress.clear();
-        let dropped = writer.dropped();
-        writer.finish();
+        let dropped = writer.finish();
         let counts = captures.counts();
         let mut told = totals.told(&assembled, 0, dropped);
         let read = [

@@ -96,6 +96,11 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     result
 }
 
+/// Connections that are open at the end and handed out before what they came to is written.
+const FINISHED_AT_ONCE: usize = 1_024;
+/// At the end, a reader of the output that reads nothing for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What asks the trace to end.
 struct Stop {
     interrupt: tokio::signal::unix::Signal,
@@ -250,14 +255,20 @@ impl Reader {
                 .settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
             self.assembler.lost(missing);
         }
-        self.assembler.finish(&mut Outlet {
-            printer: &mut self.printer,
-            forget: |key: &Key| self.accounts.as_ref()?.take(key),
-        });
+        // Nothing comes any more that waiting could cost.
+        self.writer.wait_for(PATIENCE);
+        let mut more = true;
+        while more {
+            let mut outlet = Outlet {
+                printer: &mut self.printer,
+                forget: |key: &Key| self.accounts.as_ref()?.take(key),
+            };
+            more = self.assembler.finish_some(FINISHED_AT_ONCE, &mut outlet);
+            self.printer.hand_over(&mut self.writer);
+        }
         self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);
-        let dropped = self.writer.dropped();
-        self.writer.finish();
+        let dropped = self.writer.finish();
         if let Some((count, error)) = self.ring.bad() {
             say(format_args!(
                 "{count} records of the ring were not read: {error}"

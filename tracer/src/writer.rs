@@ -1,12 +1,14 @@
 //! Writes records to standard output from a thread of its own; the queue to it is bounded by octets.
 //!
 //! Live, whoever reads the output never holds up the reading of events: what does not fit is dropped
-//! whole record by whole record, and counted. A capture can wait, and so nothing of it is dropped.
+//! whole record by whole record, and counted. A capture can wait, and so nothing of it is dropped. At
+//! the end of a live trace there is time as well, as long as somebody reads.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -17,7 +19,7 @@ const PATIENT_OCTETS: usize = 4 << 20;
 
 /// The sending end of the queue.
 pub struct Writer {
-    queue: Sender<Vec<u8>>,
+    queue: Sender<Piece>,
     room: Arc<Room>,
     limit: usize,
     when_full: WhenFull,
@@ -25,11 +27,16 @@ pub struct Writer {
     thread: JoinHandle<()>,
 }
 
+/// Octets, and how many records they are.
+type Piece = (Vec<u8>, u64);
+
 /// What happens where the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WhenFull {
     Drop,
     Wait,
+    /// Until nothing was read for this long.
+    WaitFor(Duration),
 }
 
 /// How writing came to an end before it was asked to.
@@ -44,8 +51,9 @@ struct Room {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Octets in the queue.
+    /// Octets in the queue, and their records.
     waiting: usize,
+    records: u64,
     /// Nothing is written any more.
     gone: bool,
 }
@@ -72,7 +80,7 @@ impl Writer {
         limit: usize,
         when_full: WhenFull,
     ) -> io::Result<(Self, Broken)> {
-        let (queue, records) = channel::<Vec<u8>>();
+        let (queue, records) = channel::<Piece>();
         let (failed, broken) = oneshot::channel();
         let room = Arc::new(Room::default());
         let theirs = Arc::clone(&room);
@@ -98,42 +106,49 @@ impl Writer {
         Ok((writer, broken))
     }
 
+    /// From now on waits for room, until nothing was read for so long.
+    pub const fn wait_for(&mut self, patience: Duration) {
+        self.when_full = WhenFull::WaitFor(patience);
+    }
+
     /// Queues `records` records; `octets` is empty afterwards.
     pub fn push(&mut self, octets: &mut Vec<u8>, records: u64) {
         if octets.is_empty() {
             return;
         }
         let octets = std::mem::take(octets);
-        let mut state = self.room.lock();
         // What is larger than the whole queue goes in where the queue is empty.
         let has_room = |state: &State| {
             state.waiting.saturating_add(octets.len()) <= self.limit || state.waiting == 0
         };
-        while self.when_full == WhenFull::Wait && !has_room(&state) && !state.gone {
-            state = self.room.wait(state);
+        let mut state = self.room.lock();
+        if !has_room(&state) {
+            state = self.room.wait(state, self.when_full, has_room);
         }
         if state.gone || !has_room(&state) {
             self.dropped += records;
             return;
         }
         state.waiting += octets.len();
+        state.records += records;
         drop(state);
-        if self.queue.send(octets).is_err() {
+        if self.queue.send((octets, records)).is_err() {
             self.dropped += records;
         }
     }
 
-    /// Records that were dropped because the reader was slow, or gone.
-    #[must_use]
-    pub const fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Waits until everything that was queued is written.
-    pub fn finish(self) {
+    /// Waits until everything that was queued is written, or nobody reads it; gives the number of records
+    /// that were dropped because the reader was slow, or gone.
+    pub fn finish(self) -> u64 {
         drop(self.queue);
+        if let WhenFull::WaitFor(_) = self.when_full {
+            let is_empty = |state: &State| state.waiting == 0;
+            let state = self.room.wait(self.room.lock(), self.when_full, is_empty);
+            return self.dropped + state.records;
+        }
         // A panic of the thread was reported by its own hook.
         let _ = self.thread.join();
+        self.dropped + self.room.lock().records
     }
 }
 
@@ -142,17 +157,44 @@ impl Room {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Waits for this, as far as one waits; nothing comes where nobody writes any more.
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        when_full: WhenFull,
+        enough: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        while !state.gone && !enough(&state) {
+            state = match when_full {
+                WhenFull::Drop => return state,
+                WhenFull::Wait => {
+                    let waited = self.changed.wait(state);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+                WhenFull::WaitFor(patience) => {
+                    let before = state.waiting;
+                    let waited = self.changed.wait_timeout(state, patience);
+                    let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if timeout.timed_out() && state.waiting == before {
+                        return state;
+                    }
+                    state
+                }
+            };
+        }
+        state
     }
 }
 
-fn write_all(mut out: impl Write, records: &Receiver<Vec<u8>>, room: &Room) -> io::Result<()> {
-    while let Ok(octets) = records.recv() {
+fn write_all(mut out: impl Write, records: &Receiver<Piece>, room: &Room) -> io::Result<()> {
+    while let Ok((octets, records)) = records.recv() {
         let result = out.write_all(&octets).and_then(|()| out.flush());
-        room.lock().waiting -= octets.len();
+        let mut state = room.lock();
+        state.waiting -= octets.len();
+        if result.is_ok() {
+            state.records -= records;
+        }
+        drop(state);
         room.changed.notify_all();
         result?;
     }
@@ -191,9 +233,8 @@ mod tests {
         let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Drop).unwrap();
         writer.push(&mut vec![0; 8], 1);
         writer.push(&mut vec![0; 8], 3);
-        assert_eq!(writer.dropped(), 3);
         go.send(()).unwrap();
-        writer.finish();
+        assert_eq!(writer.finish(), 3);
     }
 
     #[test]
@@ -207,8 +248,7 @@ mod tests {
             }
         });
         writer.push(&mut vec![0; 8], 3);
-        assert_eq!(writer.dropped(), 0);
-        writer.finish();
+        assert_eq!(writer.finish(), 0);
         gone.join().unwrap();
     }
 
@@ -220,8 +260,33 @@ mod tests {
         writer.push(&mut vec![0; 8], 1);
         writer.push(&mut vec![0; 8], 3);
         writer.push(&mut vec![0; 8], 3);
-        assert!(writer.dropped() >= 3);
-        writer.finish();
+        assert!(writer.finish() >= 3);
+    }
+
+    #[test]
+    fn the_end_waits_for_a_reader_that_reads() {
+        let (go, wait) = channel();
+        let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Drop).unwrap();
+        writer.push(&mut vec![0; 8], 1);
+        writer.wait_for(Duration::from_secs(60));
+        let reader = std::thread::spawn(move || {
+            for _ in 0..2 {
+                go.send(()).unwrap();
+            }
+        });
+        writer.push(&mut vec![0; 8], 3);
+        assert_eq!(writer.finish(), 0);
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn the_end_comes_though_nobody_reads_and_what_is_left_is_counted() {
+        let (_go, wait) = channel();
+        let (mut writer, _broken) = Writer::with_limit(Stuck(wait), 10, WhenFull::Drop).unwrap();
+        writer.wait_for(Duration::from_millis(1));
+        writer.push(&mut vec![0; 8], 1);
+        writer.push(&mut vec![0; 8], 3);
+        assert_eq!(writer.finish(), 4);
     }
 
     #[test]
