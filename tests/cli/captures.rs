@@ -43,6 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let plain = cases![&[Daemon];
         a_capture_is_read_to_its_end,
         how_many_connections_are_followed_side_by_side_changes_nothing,
+        a_clock_that_is_set_back_ends_no_handshake,
         the_standard_input_is_read_while_it_is_written,
         a_live_capture_ends_connections_while_nothing_comes,
         an_interrupt_ends_the_reading_in_good_order,
@@ -115,6 +116,45 @@ fn how_many_connections_are_followed_side_by_side_changes_nothing() -> Result<()
         let told = several.stderr.contains("synfin: 400 connections");
         ensure!(told, "{form:?}: {}", several.stderr);
     }
+    Ok(())
+}
+
+fn a_clock_that_is_set_back_ends_no_handshake() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let file = scratch.file("capture.pcap");
+    let others = between("10.1.1.9:40000", "10.1.1.1:80").open();
+    let frames = |talk: &Conversation| -> Vec<Vec<u8>> {
+        talk.frames().map(|(_, frame)| frame.octets()).collect()
+    };
+    let (one, other) = (frames(&one()), frames(&others));
+    let [syn, rest @ ..] = one.as_slice() else {
+        anyhow::bail!("a connection without segments");
+    };
+    let [.., ack] = other.as_slice() else {
+        anyhow::bail!("a handshake without segments");
+    };
+    // So many segments of another connection come in between that the two halves of the handshake are
+    // looked at in different turns.
+    let between = vec![ack.clone(); 3_000];
+    let octets = other.iter().chain([syn]).chain(&between).chain(rest);
+    let packets = (0..).zip(octets).map(|(place, octets)| {
+        let set_back = if place == 0 { 3_600_000 * MS } else { 0 };
+        packet(START_NS + set_back + place * MS, octets)
+    });
+    let capture = Packets {
+        link_type: ETHERNET,
+        packets: packets.collect(),
+    };
+    packets::write(&capture, &file)?;
+    let output = read(&[], &[&file])?;
+    let connections = record::connections(&output.stdout)?;
+    let outcomes = connections.iter().map(|one| one.open.outcome.as_str());
+    assert_eq!(
+        outcomes.collect::<Vec<_>>(),
+        ["established"; 2],
+        "{}",
+        output.stderr
+    );
     Ok(())
 }
 

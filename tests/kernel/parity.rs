@@ -104,7 +104,9 @@ fn conversations_give_the_same_events_through_every_hook() -> Result<()> {
             // Every conversation is one of its own by its ports.
             let offset = u16::try_from(100 * (1 + round) + number)?;
             let conversation = conversation.around(|frame| moved(frame, offset));
-            for (index, (sender, frame)) in conversation.frames().enumerate() {
+            // The second time with the same numbers, over what the first time left.
+            let twice = conversation.frames().chain(conversation.frames());
+            for (index, (sender, frame)) in twice.enumerate() {
                 let hook = hooks[usize::from(sender == Sender::Server)];
                 let [kernel, user] = both.feed(hook, &frame.octets())?;
                 ensure!(

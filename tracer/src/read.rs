@@ -169,7 +169,7 @@ impl Reader {
             return Ok(());
         }
         // What is no TCP tells at least that time goes on.
-        self.lanes.wait_until(packet.time_ns);
+        self.lanes.set_time(packet.time_ns);
         let Vantage { link, scope, .. } = packet.vantage;
         match wire::locate(&packet.frame, link, scope, &self.tunnels, |words| words) {
             Ok(Some(located)) => self.lanes.deal(packet, &located),
@@ -202,7 +202,7 @@ impl Reader {
             }
             if self.live {
                 // Connections end by silence, too: nothing else tells that time goes on.
-                self.lanes.wait_until(wall_ns.saturating_sub(LAG_NS));
+                self.lanes.set_time(wall_ns.saturating_sub(LAG_NS));
             }
             self.send_all()?;
         }

@@ -23,10 +23,18 @@ const TARGET: &str = if cfg!(target_endian = "big") {
 
 /// Builds the BPF object, and returns where it is.
 pub(crate) fn ebpf(workspace: &Workspace) -> Result<PathBuf> {
+    object(workspace, "bpf", workspace.bpf_object())
+}
+
+/// Builds the same with programs to measure against, and returns where it is.
+pub(crate) fn bench_object(workspace: &Workspace) -> Result<PathBuf> {
+    object(workspace, "bench", workspace.bench_object())
+}
+
+fn object(workspace: &Workspace, feature: &str, object: PathBuf) -> Result<PathBuf> {
     let tools = setup::ebpf(workspace)?;
-    exec::run(&mut ebpf_cargo(workspace, &tools, "build")?)?;
+    exec::run(&mut ebpf_cargo(workspace, &tools, "build", feature)?)?;
     let built = workspace.bpf_build().join(TARGET).join("bpf/synfin-bpf");
-    let object = workspace.bpf_object();
     copy_if_changed(&built, &object)?;
     Ok(object)
 }
@@ -58,11 +66,16 @@ pub(crate) fn xtask(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// A cargo command on the BPF binary for the BPF target; arguments may be added.
-pub(crate) fn ebpf_cargo(workspace: &Workspace, tools: &Ebpf, verb: &str) -> Result<Command> {
+pub(crate) fn ebpf_cargo(
+    workspace: &Workspace,
+    tools: &Ebpf,
+    verb: &str,
+    feature: &str,
+) -> Result<Command> {
     let mut command = tools.toolchain.cargo()?;
     command
         .arg(verb)
-        .args(["--package", "synfin-ebpf", "--features", "bpf"])
+        .args(["--package", "synfin-ebpf", "--features", feature])
         .args(["--bin", "synfin-bpf", "--profile", "bpf"])
         .args(["--target", TARGET, "-Z", "build-std=core"])
         .arg("--target-dir")

@@ -41,7 +41,7 @@ fn lint_ebpf(workspace: &Workspace) -> Result<()> {
         say("the toolchain of the BPF programs has no clippy: only rustc's warnings are errors");
         "rustc"
     };
-    let mut command = build::ebpf_cargo(workspace, &tools, verb)?;
+    let mut command = build::ebpf_cargo(workspace, &tools, verb, "bench")?;
     exec::run(command.args(["--", "-D", "warnings"]))
 }
 

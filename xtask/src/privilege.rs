@@ -10,6 +10,9 @@ use anyhow::{Result, bail};
 
 use crate::exec;
 
+/// What starts a binary as root, with the variables that were set for it.
+pub(crate) const SUDO_RUNNER: &str = "sudo --preserve-env --";
+
 /// Whether this process is root already.
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

@@ -48,7 +48,7 @@ pub(crate) fn some(
     }
     if !privilege::is_root() {
         if !unprivileged && privilege::sudo_works() {
-            command.env(runner_variable()?, "sudo --preserve-env --");
+            command.env(runner_variable()?, privilege::SUDO_RUNNER);
         } else {
             say("tests that need root report themselves as not run");
         }
@@ -65,7 +65,7 @@ fn chooses_packages(args: &[OsString]) -> bool {
 }
 
 /// The variable that tells cargo which program starts the binaries it built for the host.
-fn runner_variable() -> Result<String> {
+pub(crate) fn runner_variable() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let said = exec::read(Command::new(rustc).arg("-vV")).context("ask rustc for its host")?;
     let host = said

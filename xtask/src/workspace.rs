@@ -39,6 +39,11 @@ impl Workspace {
         self.root.join("target/bpf/synfin.bpf.o")
     }
 
+    /// The BPF object that benches measure with.
+    pub(crate) fn bench_object(&self) -> PathBuf {
+        self.root.join("target/bpf/bench.bpf.o")
+    }
+
     /// Cargo's target directory for the BPF target. It is not the host's, so that the two builds
     /// neither wait for each other's lock nor undo each other's work.
     pub(crate) fn bpf_build(&self) -> PathBuf {

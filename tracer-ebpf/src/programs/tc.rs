@@ -23,7 +23,7 @@ fn synfin_egress(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn look(ctx: &TcContext, direction: Direction) -> i32 {
+pub(super) fn look(ctx: &TcContext, direction: Direction) -> i32 {
     let frame = SkbFrame::new(ctx.as_ptr().cast());
     if let Some(host) = Kernel::new(ctx) {
         trace(&frame, &vantage(ctx, direction), &host);

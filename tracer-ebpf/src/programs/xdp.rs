@@ -13,6 +13,11 @@ use crate::host::Kernel;
 
 #[xdp(frags)]
 fn synfin_xdp(ctx: XdpContext) -> u32 {
+    look(&ctx)
+}
+
+#[inline(always)]
+pub(super) fn look(ctx: &XdpContext) -> u32 {
     let frame = XdpFrame::new(ctx.ctx);
     let vantage = Vantage {
         // SAFETY: the hook hands a valid context to its program.
@@ -21,7 +26,7 @@ fn synfin_xdp(ctx: XdpContext) -> u32 {
         scope: Scope::default(),
         link: Link::Ethernet,
     };
-    if let Some(host) = Kernel::new(&ctx) {
+    if let Some(host) = Kernel::new(ctx) {
         trace(&frame, &vantage, &host);
     }
     XDP_PASS

@@ -14,7 +14,7 @@ pub use device::{Device, Watcher};
 pub use error::AttachError;
 pub use hook::{Attachment, Ingress, XdpChoice};
 
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
@@ -160,7 +160,11 @@ impl Programs {
         aya_log::EbpfLogger::init_with_logger(&mut self.ebpf, logger).ok()
     }
 
-    fn take(&mut self, name: &'static str) -> Result<aya::maps::Map, AttachError> {
+    /// Takes any other map.
+    ///
+    /// # Errors
+    /// Where the object has none of that name, or it was taken.
+    pub fn take(&mut self, name: &'static str) -> Result<Map, AttachError> {
         self.ebpf.take_map(name).ok_or(AttachError::Missing(name))
     }
 }

@@ -30,8 +30,8 @@ pub(super) struct Lanes {
     batches: Vec<Batch>,
     packets: usize,
     octets: usize,
-    /// The latest time of the capture.
-    until_ns: u64,
+    /// The time of the capture.
+    now_ns: u64,
     under_way: usize,
 }
 
@@ -57,7 +57,7 @@ impl Lanes {
             threads,
             packets: 0,
             octets: 0,
-            until_ns: 0,
+            now_ns: 0,
             under_way: 0,
         })
     }
@@ -88,10 +88,10 @@ impl Lanes {
         self.packets >= PACKETS || self.octets >= OCTETS
     }
 
-    /// Notes that the time of the capture has come so far.
+    /// Notes what the time of the capture is now. It may go back, where a clock was set.
     #[inline]
-    pub(super) fn wait_until(&mut self, now_ns: u64) {
-        self.until_ns = self.until_ns.max(now_ns);
+    pub(super) const fn set_time(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
     }
 
     /// Sends on its way what was dealt out; appends what an earlier round came to, and gives the number
@@ -101,7 +101,7 @@ impl Lanes {
     /// Where a lane is gone.
     pub(super) fn send(&mut self, out: &mut Vec<u8>) -> anyhow::Result<u64> {
         for (thread, batch) in self.threads.iter_mut().zip(&mut self.batches) {
-            batch.until_ns = self.until_ns;
+            batch.until_ns = self.now_ns;
             thread.send(batch)?;
         }
         (self.packets, self.octets) = (0, 0);

@@ -1,10 +1,12 @@
-//! How fast captures are read, beside a bare scan and the programs of others.
+//! What synfin costs: the programs in the kernel (see `kernel`), and how fast captures are read, beside a
+//! bare scan and the programs of others.
 //!
 //! Everyone reads the same files in turns, round by round, so that what else the machine does meets
 //! all of them. The files are made anew each time, which takes a few seconds, and warms the page
 //! cache: what is measured is work, not a disk.
 
 mod contest;
+mod kernel;
 mod load;
 mod measure;
 mod packet;
@@ -37,13 +39,13 @@ use report::{Results, Verdict};
 #[derive(Args)]
 pub(crate) struct Options {
     /// What to measure
-    #[arg(value_enum, default_value = "offline")]
+    #[arg(value_enum, default_value = "read")]
     what: What,
     /// Measure slow programs of others as well; what is missing of them is installed where it can be
     #[arg(long)]
     peers: bool,
     /// How often each is run (those of others that are slow: three times at most)
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value = "9", value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// The synfin to measure, instead of building it
     #[arg(long, value_name = "PATH")]
@@ -53,7 +55,9 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
     /// Reading captures
-    Offline,
+    Read,
+    /// The programs in the kernel, by BPF_PROG_TEST_RUN; needs root
+    Kernel,
 }
 
 /// What the program that was built with optimizations does of a bench.
@@ -80,7 +84,8 @@ pub(crate) enum Part {
 /// Measures, and takes a broken promise as an error.
 pub(crate) fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.what {
-        What::Offline => offline(workspace, options),
+        What::Read => read(workspace, options),
+        What::Kernel => kernel::measure(workspace, options.runs),
     }
 }
 
@@ -97,7 +102,7 @@ pub(crate) fn part(part: &Part) -> Result<()> {
     }
 }
 
-fn offline(workspace: &Workspace, options: &Options) -> Result<()> {
+fn read(workspace: &Workspace, options: &Options) -> Result<()> {
     let synfin = match &options.synfin {
         Some(synfin) => synfin.clone(),
         None => build::all(workspace)?,

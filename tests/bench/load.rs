@@ -1,0 +1,126 @@
+//! The programs as loaded, and one timed series of runs.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::maps::{MapData, PerCpuArray, PerCpuValues, RingBuf};
+use aya::programs::{TestRun as _, TestRunOptions};
+use aya::util::nr_cpus;
+use synfin::attach::{CpuCounters, LoadOptions, Programs};
+use synfin_ebpf::counters::Counter;
+use synfin_ebpf::flow::filter::Filter;
+use synfin_ebpf::wire::Tunnels;
+
+use super::scenario::Hook;
+
+/// The ring, in octets: more than the events of one series.
+const RING: u32 = 1 << 24;
+/// Connections in the table.
+const TABLE: u32 = 1 << 16;
+
+/// How frames become those of many connections, as the programs read it.
+pub(super) type Turn = [u32; 4];
+
+/// Programs of a fresh load.
+pub(super) struct Loaded {
+    programs: Programs,
+    ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, CpuCounters>,
+    turns: PerCpuArray<MapData, Turn>,
+}
+
+/// Which of the programs of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Does nothing.
+    Idle,
+    /// The tracer.
+    Tracer,
+    /// Turns to the next connection.
+    Turns,
+    /// Turns to the next connection, and runs the tracer.
+    Turned,
+}
+
+impl Loaded {
+    pub(super) fn new(object: &Path) -> Result<Self> {
+        let object = fs::read(object).with_context(|| format!("read {}", object.display()))?;
+        let mut programs = Programs::load_object(
+            &object,
+            &LoadOptions {
+                ring_size: RING,
+                table_size: TABLE,
+                filter: Filter::default(),
+                accounts: None,
+                tunnels: Tunnels::OFF,
+            },
+        )?;
+        Ok(Self {
+            ring: programs.take_events()?,
+            counters: programs.take_counters()?,
+            turns: programs.take("TURNS")?.try_into()?,
+            programs,
+        })
+    }
+
+    /// Runs a program so many times; gives ns a run.
+    pub(super) fn run(&mut self, hook: Hook, which: Which, frame: &[u8], runs: u32) -> Result<f64> {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat: runs,
+            ..TestRunOptions::new()
+        };
+        let name = name(hook, which);
+        let result = match hook {
+            Hook::Xdp => self.programs.xdp(name)?.test_run(options),
+            Hook::Tc => self.programs.classifier(name)?.test_run(options),
+        };
+        let result = result.with_context(|| format!("run {name}"))?;
+        ensure!(
+            result.return_value == hook.pass(),
+            "{name} said {}",
+            result.return_value
+        );
+        // The kernel's own mean, in whole ns: around the runs its system call waits for other CPUs.
+        Ok(result.duration.as_secs_f64() * 1e9)
+    }
+
+    /// Sets which connections come next, on every CPU.
+    pub(super) fn turn(&mut self, turn: Turn) -> Result<()> {
+        let cpus = nr_cpus()
+            .map_err(|(_, error)| error)
+            .context("count the CPUs")?;
+        let values = PerCpuValues::try_from(vec![turn; cpus])?;
+        Ok(self.turns.set(0, values, 0)?)
+    }
+
+    /// Empties the ring; gives the number of events that were in it.
+    pub(super) fn drain(&mut self) -> usize {
+        let mut events = 0;
+        while self.ring.next().is_some() {
+            events += 1;
+        }
+        events
+    }
+
+    /// A counter, of all CPUs.
+    pub(super) fn count(&self, counter: Counter) -> Result<u64> {
+        let cpus = self.counters.get(&0, 0)?;
+        let counts = cpus.iter().filter_map(|cpu| cpu.get(counter.index()));
+        Ok(counts.sum())
+    }
+}
+
+const fn name(hook: Hook, which: Which) -> &'static str {
+    match (hook, which) {
+        (Hook::Xdp, Which::Idle) => "idle_xdp",
+        (Hook::Xdp, Which::Tracer) => Programs::XDP,
+        (Hook::Xdp, Which::Turns) => "turns_xdp",
+        (Hook::Xdp, Which::Turned) => "turned_xdp",
+        (Hook::Tc, Which::Idle) => "idle_tc",
+        (Hook::Tc, Which::Tracer) => Programs::INGRESS,
+        (Hook::Tc, Which::Turns) => "turns_tc",
+        (Hook::Tc, Which::Turned) => "turned_tc",
+    }
+}
