@@ -50,7 +50,8 @@ struct Interface {
 /// # Errors
 /// Where it is no capture, or has interfaces of several link types.
 pub fn read(path: &Path) -> Result<Packets> {
-    let octets = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let mut octets = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    modernise(&mut octets);
     let capacity = octets.len().max(1 << 16);
     let reader = create_reader(capacity, Cursor::new(octets));
     let mut reader = reader.map_err(|error| anyhow!("{}: {error:?}", path.display()))?;
@@ -78,12 +79,29 @@ pub fn read(path: &Path) -> Result<Packets> {
     Ok(Packets { link_type, packets })
 }
 
+/// Up to version 2.2 of pcap the two lengths of a record stood the other way round: puts them as they
+/// stand today, before they are read.
+fn modernise(octets: &mut [u8]) {
+    let order: fn([u8; 4]) -> u32 = match octets {
+        [0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 0..=2, ..] => u32::from_be_bytes,
+        [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 0..=2, 0, ..] => u32::from_le_bytes,
+        _ => return,
+    };
+    let mut rest = octets.get_mut(24..).unwrap_or_default();
+    while let Some((header, behind)) = rest.split_first_chunk_mut::<16>() {
+        let [_, lengths] = header.as_chunks_mut::<8>().0 else {
+            return;
+        };
+        lengths.rotate_left(4);
+        let [first, second, third, fourth, ..] = *lengths;
+        let captured = order([first, second, third, fourth]) as usize;
+        rest = behind.get_mut(captured..).unwrap_or_default();
+    }
+}
+
 fn take(block: &PcapBlockOwned<'_>, interfaces: &mut Vec<Interface>) -> Result<Option<Packet>> {
     let packet = match block {
         PcapBlockOwned::LegacyHeader(header) => {
-            // Before, the two lengths of a record stood the other way round.
-            let version = (header.version_major, header.version_minor);
-            ensure!(version > (2, 2), "version {version:?} is not read here");
             let nanoseconds = header.is_nanosecond_precision();
             interfaces.push(Interface {
                 link_type: u32::try_from(header.network.0)?,
@@ -186,6 +204,33 @@ mod tests {
         let octets = fs::read(&path)?;
         fs::write(&path, &octets[..octets.len() - 1])?;
         assert_eq!(read(&path)?.packets, capture.packets[..1]);
+        Ok(())
+    }
+
+    #[test]
+    fn of_old_captures_the_lengths_are_put_as_they_stand_today() -> Result<()> {
+        let scratch = Scratch::new()?;
+        let path = scratch.file("old.pcap");
+        for (order, magic, version) in [
+            (
+                u32::to_be_bytes as fn(u32) -> [u8; 4],
+                [0xa1, 0xb2, 0xc3, 0xd4],
+                [0, 2, 0, 2],
+            ),
+            (u32::to_le_bytes, [0xd4, 0xc3, 0xb2, 0xa1], [2, 0, 2, 0]),
+        ] {
+            let header = [magic, version, [0; 4], [0; 4], order(96), order(ETHERNET)].concat();
+            // Seconds, microseconds, the length on the wire, the captured one.
+            let record = [order(7), order(8), order(60), order(3), [1, 2, 3, 0]].concat();
+            let (record, _) = record.split_at(19);
+            fs::write(&path, [&header, record, record].concat())?;
+            let packet = Packet {
+                time_ns: 7 * NS + 8_000,
+                octets: vec![1, 2, 3],
+                wire_len: 60,
+            };
+            assert_eq!(read(&path)?.packets, [packet.clone(), packet]);
+        }
         Ok(())
     }
 }
