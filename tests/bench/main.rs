@@ -13,7 +13,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 

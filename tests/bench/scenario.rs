@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Result, ensure};
 use synfin_ebpf::counters::Counter;
 use synfin_ebpf::segment::Flags;
+use synfin_tests::conversation::Sender;
 use synfin_tests::frames::{Frame, SYN_OPTIONS};
 
 use super::load::{Loaded, Turn, Which};
@@ -22,13 +23,6 @@ const NET: u32 = 10 << 24;
 pub(super) enum Hook {
     Xdp,
     Tc,
-}
-
-/// Who sends a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
-    Client,
-    Server,
 }
 
 /// A series of runs of one frame.

@@ -102,8 +102,9 @@ impl Printer {
         self.records = 0;
     }
 
-    /// Gives what was rendered for an empty buffer.
+    /// Gives what was rendered for an empty buffer; whoever takes it counts the records.
     pub const fn swap_rendered(&mut self, empty: &mut Vec<u8>) {
+        self.records = 0;
         std::mem::swap(&mut self.buffer, empty);
     }
 

@@ -121,10 +121,7 @@ impl Writer {
         let has_room = |state: &State| {
             state.waiting.saturating_add(octets.len()) <= self.limit || state.waiting == 0
         };
-        let mut state = self.room.lock();
-        if !has_room(&state) {
-            state = self.room.wait(state, self.when_full, has_room);
-        }
+        let mut state = self.room.wait(self.when_full, has_room);
         if state.gone || !has_room(&state) {
             self.dropped += records;
             return;
@@ -143,8 +140,7 @@ impl Writer {
         drop(self.queue);
         if let WhenFull::WaitFor(_) = self.when_full {
             let is_empty = |state: &State| state.waiting == 0;
-            let state = self.room.wait(self.room.lock(), self.when_full, is_empty);
-            return self.dropped + state.records;
+            return self.dropped + self.room.wait(self.when_full, is_empty).records;
         }
         // A panic of the thread was reported by its own hook.
         let _ = self.thread.join();
@@ -158,12 +154,8 @@ impl Room {
     }
 
     /// Waits for this, as far as one waits; nothing comes where nobody writes any more.
-    fn wait<'a>(
-        &self,
-        mut state: MutexGuard<'a, State>,
-        when_full: WhenFull,
-        enough: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'a, State> {
+    fn wait(&self, when_full: WhenFull, enough: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
         while !state.gone && !enough(&state) {
             state = match when_full {
                 WhenFull::Drop => return state,

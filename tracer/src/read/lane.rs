@@ -21,8 +21,6 @@ pub(super) struct Lane {
     tracker: Tracker<Hint>,
     assembler: Assembler,
     printer: Printer,
-    /// When the assembler next has something to do of itself.
-    deadline_ns: u64,
 }
 
 /// What is left of a lane when it is done.
@@ -38,7 +36,6 @@ impl Lane {
             tracker,
             assembler: Assembler::new(settings),
             printer,
-            deadline_ns: u64::MAX,
         }
     }
 
@@ -51,7 +48,7 @@ impl Lane {
         for (packet, located) in batch.packets() {
             self.take_one(&packet, located, round);
         }
-        if batch.until_ns >= self.deadline_ns {
+        if self.is_due(batch.until_ns) {
             self.advance(batch.until_ns, round);
         }
         self.printer.swap_rendered(&mut round.octets);
@@ -63,7 +60,7 @@ impl Lane {
             time_ns,
             vantage,
         } = packet;
-        if *time_ns >= self.deadline_ns {
+        if self.is_due(*time_ns) {
             self.advance(*time_ns, round);
         }
         self.tracker.take_located(frame, located, vantage, *time_ns);
@@ -79,7 +76,6 @@ impl Lane {
             let hint = self.tracker.note();
             let hint = self.assembler.observe_at(hint, &event, &mut outlet);
             self.tracker.leave(hint);
-            self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
         }
     }
 
@@ -107,6 +103,12 @@ impl Lane {
         rest
     }
 
+    /// Whether the assembler has something to do of itself by now.
+    fn is_due(&self, now_ns: u64) -> bool {
+        let due_ns = self.assembler.next_deadline_ns();
+        due_ns.is_some_and(|due_ns| now_ns >= due_ns)
+    }
+
     #[cold]
     fn advance(&mut self, now_ns: u64, round: &mut Round) {
         let mut outlet = Outlet {
@@ -115,7 +117,6 @@ impl Lane {
             round,
         };
         self.assembler.advance(now_ns, &mut outlet);
-        self.deadline_ns = self.assembler.next_deadline_ns().unwrap_or(u64::MAX);
     }
 }
 

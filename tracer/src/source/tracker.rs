@@ -31,7 +31,7 @@ pub struct Tracker<N = ()> {
     hasher: RandomState,
     table: RefCell<HashTable<Place<N>>>,
     /// The connection of the frame at hand, which is asked for more than once.
-    latest: RefCell<(Key, Option<Rc<Kept<N>>>)>,
+    latest: RefCell<Option<Rc<Kept<N>>>>,
     watch: Vec<Cell<u64>>,
     counters: [Cell<u64>; COUNTERS],
     event: RefCell<Event>,
@@ -153,23 +153,21 @@ impl<N: Copy + Default> Tracker<N> {
     #[must_use]
     pub fn note(&self) -> N {
         let latest = self.latest.borrow();
-        let kept = latest.1.as_ref();
-        kept.map_or_else(N::default, |kept| kept.note.get())
+        latest
+            .as_ref()
+            .map_or_else(N::default, |kept| kept.note.get())
     }
 
     /// Leaves a note at the connection of the latest frame.
     pub fn leave(&self, note: N) {
-        if let Some(kept) = &self.latest.borrow().1 {
+        if let Some(kept) = self.latest.borrow().as_ref() {
             kept.note.set(note);
         }
     }
 
     /// Forgets a connection; gives what was counted of it.
     pub fn forget(&self, key: &Key) -> Option<Accounts> {
-        let mut latest = self.latest.borrow_mut();
-        if latest.0 == *key {
-            latest.1 = None;
-        }
+        self.latest.borrow_mut().take_if(|kept| kept.key == *key);
         let hash = self.hasher.hash_one(key);
         let mut table = self.table.borrow_mut();
         let place = table
@@ -199,13 +197,13 @@ impl<N: Copy + Default> Tracker<N> {
 
     fn kept(&self, key: &Key) -> Option<Rc<Kept<N>>> {
         let mut latest = self.latest.borrow_mut();
-        if latest.0 != *key || latest.1.is_none() {
+        if latest.as_ref().is_none_or(|kept| kept.key != *key) {
             let hash = self.hasher.hash_one(key);
             let table = self.table.borrow();
             let place = table.find(hash, |place| place.is_of(key, hash));
-            *latest = (*key, place.map(|place| Rc::clone(&place.kept)));
+            *latest = place.map(|place| Rc::clone(&place.kept));
         }
-        latest.1.clone()
+        latest.clone()
     }
 
     fn kept_from_now_on(&self, key: &Key) -> Rc<Kept<N>> {
@@ -224,7 +222,7 @@ impl<N: Copy + Default> Tracker<N> {
         };
         let mut table = self.table.borrow_mut();
         table.insert_unique(place.hash, place, |place| place.hash);
-        *self.latest.borrow_mut() = (*key, Some(Rc::clone(&kept)));
+        *self.latest.borrow_mut() = Some(Rc::clone(&kept));
         kept
     }
 }
