@@ -9,8 +9,6 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use aya::util::nr_cpus;
 use synfin::attach::{CpuCounters, LoadOptions, Programs};
 use synfin_ebpf::counters::Counter;
-use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::wire::Tunnels;
 
 use super::scenario::Hook;
 
@@ -18,6 +16,9 @@ use super::scenario::Hook;
 const RING: u32 = 1 << 24;
 /// Connections in the table.
 const TABLE: u32 = 1 << 16;
+
+/// Events a second of unproved connections: as many as there are.
+const UNPROVED: u32 = u32::MAX;
 
 /// How frames become those of many connections, as the programs read it.
 pub(super) type Turn = [u32; 4];
@@ -51,9 +52,8 @@ impl Loaded {
             &LoadOptions {
                 ring_size: RING,
                 table_size: TABLE,
-                filter: Filter::default(),
-                accounts: None,
-                tunnels: Tunnels::OFF,
+                unproved_per_second: UNPROVED,
+                ..LoadOptions::default()
             },
         )?;
         Ok(Self {

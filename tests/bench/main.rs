@@ -37,6 +37,9 @@ fn main() -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &first).context("stay on the first CPU")?;
     let mut report = Report::default();
     for scenario in scenarios() {
+        if !scenario.is_named(&options.only) {
+            continue;
+        }
         let mut loaded = Loaded::new(&options.object)?;
         report.push(scenario.measure(&mut loaded, options.rounds)?);
     }
@@ -49,11 +52,13 @@ struct Options {
     object: PathBuf,
     json: PathBuf,
     rounds: usize,
+    /// Only scenarios with this in a name of theirs.
+    only: String,
 }
 
 impl Options {
     fn parse() -> Result<Self> {
-        let (mut object, mut json, mut rounds) = (None, None, 9);
+        let (mut object, mut json, mut rounds, mut only) = (None, None, 9, String::new());
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || {
@@ -65,6 +70,7 @@ impl Options {
                 "--object" => object = Some(value()?.into()),
                 "--json" => json = Some(value()?.into()),
                 "--rounds" => rounds = value()?.parse().context("read the number of rounds")?,
+                "--only" => only = value()?,
                 // Cargo says so to every bench.
                 "--bench" => {}
                 other => bail!("what is {other}?"),
@@ -74,6 +80,7 @@ impl Options {
             object: object.context("--object is missing")?,
             json: json.context("--json is missing")?,
             rounds,
+            only,
         })
     }
 }

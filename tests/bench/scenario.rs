@@ -170,6 +170,12 @@ impl Scenario {
         }
     }
 
+    /// Whether a series of it has this in its name.
+    pub(super) fn is_named(&self, part: &str) -> bool {
+        let name = |series: &Series| format!("{}, {}", self.hook.name(), series.name);
+        self.series.iter().any(|series| name(series).contains(part))
+    }
+
     /// Measures every series, round by round in turns.
     pub(super) fn measure(&self, loaded: &mut Loaded, rounds: usize) -> Result<Vec<Row>> {
         let mut rows: Vec<_> = self

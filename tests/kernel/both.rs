@@ -55,32 +55,21 @@ impl Both {
     pub(crate) fn load_with(ring_size: u32, filter: Filter) -> Result<Self> {
         Self::load_options(&LoadOptions {
             ring_size,
-            table_size: 4096,
             filter,
-            accounts: None,
-            tunnels: Tunnels::OFF,
+            ..roomy()
         })
     }
 
     /// With the segments of up to so many connections counted.
     pub(crate) fn load_counting(connections: u32) -> Result<Self> {
         Self::load_options(&LoadOptions {
-            ring_size: 1 << 20,
-            table_size: 4096,
-            filter: Filter::default(),
             accounts: Some(connections),
-            tunnels: Tunnels::OFF,
+            ..roomy()
         })
     }
 
     pub(crate) fn load_tunnels(tunnels: Tunnels) -> Result<Self> {
-        Self::load_options(&LoadOptions {
-            ring_size: 1 << 20,
-            table_size: 1 << 17,
-            filter: Filter::default(),
-            accounts: None,
-            tunnels,
-        })
+        Self::load_options(&LoadOptions { tunnels, ..roomy() })
     }
 
     pub(crate) fn load_options(options: &LoadOptions) -> Result<Self> {
@@ -192,7 +181,7 @@ impl Both {
 
     /// The counters of all CPUs, and the number of events that they made.
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
-        let mut sum: CpuCounters = [0; COUNTERS + 4];
+        let mut sum: CpuCounters = [0; COUNTERS + 12];
         for cpu in self.counters.get(&0, 0)?.iter() {
             // Behind them are words that mean nothing.
             for (total, counter) in sum.iter_mut().zip(cpu).take(COUNTERS + 1) {
@@ -225,6 +214,16 @@ impl Both {
             settled,
             counted: grown(&before, &self.tracker.counters()),
         }
+    }
+}
+
+/// With room for every connection and every event of these tests.
+pub(crate) fn roomy() -> LoadOptions {
+    LoadOptions {
+        ring_size: 1 << 20,
+        table_size: 1 << 18,
+        unproved_per_second: u32::MAX,
+        ..LoadOptions::default()
     }
 }
 

@@ -3,13 +3,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use synfin::attach::{LoadOptions, Programs};
-use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::wire::Tunnels;
 use synfin_tests::cases;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
-use crate::both::{Both, PROGRAMS};
+use crate::both::{Both, PROGRAMS, roomy};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
@@ -30,20 +29,19 @@ fn verified(programs: &mut Programs, name: &'static str) -> Result<u32> {
 fn the_verifier_follows_a_bounded_number_of_instructions() -> Result<()> {
     for (tunnels, accounts, limit) in [
         (Tunnels::OFF, None, 100_000),
-        (Tunnels::OFF, Some(1), 200_000),
-        (Tunnels::ON, None, 400_000),
-        (Tunnels::ON, Some(1), 800_000),
+        (Tunnels::OFF, Some(1), 250_000),
+        (Tunnels::ON, None, 300_000),
+        (Tunnels::ON, Some(1), 450_000),
     ] {
         let mut both = Both::load_options(&LoadOptions {
-            ring_size: 1 << 20,
-            table_size: 64,
-            filter: Filter::default(),
             accounts,
             tunnels,
+            ..roomy()
         })?;
         for name in PROGRAMS {
             let count = verified(both.programs(), name)?;
             let with = format!("{accounts:?}, {tunnels:?}");
+            println!("{name}: {count} instructions with {with}");
             ensure!(count < limit, "{name}: {count} instructions with {with}");
         }
     }

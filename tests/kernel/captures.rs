@@ -5,8 +5,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use synfin::attach::LoadOptions;
-use synfin_ebpf::counters::Counter;
-use synfin_ebpf::flow::filter::Filter;
+use synfin_ebpf::counters;
 use synfin_ebpf::wire::Tunnels;
 use synfin_tests::capture::Capture;
 use synfin_tests::cases;
@@ -17,7 +16,7 @@ use synfin_tests::requirement::Requirement::{BpfObject, Corpus, Root, Tool};
 use synfin_tests::services;
 use synfin_tests::suite::Case;
 
-use crate::both::{Both, PROGRAMS};
+use crate::both::{Both, PROGRAMS, roomy};
 
 pub(crate) fn cases() -> Vec<Case> {
     [
@@ -81,11 +80,9 @@ fn a_capture_of_a_hundred_connections_gives_the_same_events_through_every_hook()
 
 fn loaded(tunnels: Tunnels, accounts: Option<u32>) -> LoadOptions {
     LoadOptions {
-        ring_size: 1 << 20,
-        table_size: 1 << 17,
-        filter: Filter::default(),
         accounts,
         tunnels,
+        ..roomy()
     }
 }
 
@@ -160,7 +157,7 @@ fn agree(program: &'static str, capture: &[Packet], both: &mut Both) -> Result<F
             kernel == user,
             "frame {number}: {kernel:#?} is not {user:#?}"
         );
-        let frames = kernel.counted[Counter::Frames.index()];
+        let frames = counters::frames(&kernel.counted);
         ensure!(frames == 1, "frame {number} was counted {frames} times");
         fed.events += kernel.events.len();
     }

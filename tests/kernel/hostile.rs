@@ -2,7 +2,7 @@
 //! see alike, and every frame counted once.
 
 use anyhow::{Result, ensure};
-use synfin_ebpf::counters::Counter;
+use synfin_ebpf::counters::frames;
 use synfin_ebpf::wire::Tunnels;
 use synfin_tests::carriers;
 use synfin_tests::cases;
@@ -68,17 +68,7 @@ fn carried() -> Result<Vec<Vec<u8>>> {
 
 /// One frame, one outcome.
 fn counted_once(came: &Came) -> bool {
-    let outcome = |index: usize| {
-        index == Counter::NotTcp.index()
-            || index == Counter::Segments.index()
-            || index >= Counter::FirstReject.index()
-    };
-    let outcomes = came
-        .counted
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| outcome(*index));
-    came.counted[Counter::Frames.index()] == 1 && outcomes.map(|(_, count)| count).sum::<u64>() == 1
+    frames(&came.counted) == 1
 }
 
 fn hold(both: &mut Both, program: &'static str, frame: &[u8]) -> Result<()> {

@@ -6,12 +6,12 @@ use crate::wire::Reject;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Counter {
-    /// Frames seen.
-    Frames = 0,
     /// Frames that carry no TCP.
-    NotTcp,
+    NotTcp = 0,
     /// TCP segments seen, whether they mattered or not.
     Segments,
+    /// SYNs without ACK seen, reported or not.
+    Syns,
     /// Segments looked at in full: a significant flag, or a watched connection.
     Examined,
     /// Examined segments that `--port` or `--host` left out.
@@ -38,6 +38,17 @@ pub enum Counter {
 
 /// How many counters a CPU has.
 pub const COUNTERS: usize = Counter::FirstReject as usize + Reject::ALL.len();
+
+/// Frames seen, by what a CPU counted: each of them is a segment, carries no TCP, or was rejected.
+#[must_use]
+pub fn frames(counters: &[u64]) -> u64 {
+    let rejects = Reject::ALL.iter().map(|reject| reject.index());
+    [Counter::NotTcp.index(), Counter::Segments.index()]
+        .into_iter()
+        .chain(rejects)
+        .filter_map(|index| counters.get(index))
+        .fold(0, |sum, count| sum.saturating_add(*count))
+}
 
 impl Counter {
     /// Its place in a CPU's array.

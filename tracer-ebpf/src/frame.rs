@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::{
     bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
-use synfin_ebpf::octets::Octets;
+use synfin_ebpf::octets::{Octets, by_fours};
 
 /// The frame of an XDP program.
 pub(crate) struct XdpFrame {
@@ -50,6 +50,18 @@ impl Octets for XdpFrame {
     }
 
     #[inline(always)]
+    fn by_fours<const N: usize>(
+        &self,
+        offset: usize,
+        len: usize,
+        put: impl FnMut(usize, [u8; 4]),
+    ) -> bool {
+        // What the verifier learns of these pointers ends with them.
+        let again = Self::new(self.ctx);
+        by_fours::<N>(len, |at| again.read(offset + at), put)
+    }
+
+    #[inline(always)]
     fn wire_len(&self) -> usize {
         // SAFETY: the context is the hook's.
         usize::try_from(unsafe { bpf_xdp_get_buff_len(self.ctx) }).unwrap_or(usize::MAX)
@@ -73,24 +85,32 @@ impl SkbFrame {
     /// Octets that hold the headers of all but the oddest frames.
     const HEADERS: usize = 256;
 
+    /// With the headers in its linear part, as far as they are known to be there.
     #[inline(always)]
     pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
+        Self::with_headers(ctx, Self::SHORTEST)
+    }
+
+    /// With so many octets in its linear part, where the frame has as many.
+    #[inline(always)]
+    pub(crate) fn with_headers(ctx: *mut __sk_buff, len: usize) -> Self {
         let frame = Self::as_it_lies(ctx);
         let linear = frame.linear.len();
         // A local sender keeps its headers, and often nothing else, in the linear part: gathering
         // more would copy the head of every data segment.
-        if linear >= Self::SHORTEST || linear >= frame.wire_len() {
+        if linear >= len || linear >= frame.wire_len() {
             return frame;
         }
-        // Not even a header is there, as some drivers leave it. The stack would gather it itself a
-        // moment later; no octet of the packet changes.
+        // Not even the headers are there, as some drivers leave it. The stack would gather them itself
+        // a moment later; no octet of the packet changes.
         // SAFETY: the context is the hook's; every pointer into the packet is taken anew below.
         let _ = unsafe { bpf_skb_pull_data(ctx, low(frame.wire_len().min(Self::HEADERS))) };
         Self::as_it_lies(ctx)
     }
 
+    /// Without gathering anything.
     #[inline(always)]
-    fn as_it_lies(ctx: *mut __sk_buff) -> Self {
+    pub(crate) fn as_it_lies(ctx: *mut __sk_buff) -> Self {
         // SAFETY: the hook hands a valid context to its program.
         let skb = unsafe { &*ctx };
         Self {
@@ -113,6 +133,18 @@ impl Octets for SkbFrame {
         // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
         (1..=N).contains(&len)
             && unsafe { bpf_skb_load_bytes(self.ctx.cast(), low(offset), to, low(len)) } == 0
+    }
+
+    #[inline(always)]
+    fn by_fours<const N: usize>(
+        &self,
+        offset: usize,
+        len: usize,
+        put: impl FnMut(usize, [u8; 4]),
+    ) -> bool {
+        // What the verifier learns of these pointers ends with them.
+        let again = Self::as_it_lies(self.ctx);
+        by_fours::<N>(len, |at| again.read(offset + at), put)
     }
 
     #[inline(always)]

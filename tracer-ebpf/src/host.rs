@@ -4,7 +4,6 @@ use core::intrinsics::{AtomicOrdering, atomic_and, atomic_or};
 use core::ops::{Deref, DerefMut};
 use core::ptr;
 
-use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::maps::ring_buf::RingBufEntry;
@@ -13,34 +12,48 @@ use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::event::{ABI_VERSION, Event};
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::flow::{Flow, Host, Key, Ledgers, Mark};
-use synfin_ebpf::wire::Tunnels;
+use synfin_ebpf::wire::{Located, Tunnels};
 
 use crate::globals;
-use crate::maps::{ACCOUNTS, CPUS, Counted, Cpu, EVENTS, FLOWS, READER, Shared, WATCH};
-
-/// The value of a new entry: copied from, never written.
-static NOTHING: Shared = Shared(Flow::new());
+use crate::maps::{ACCOUNTS, CPUS, Counted, Cpu, EVENTS, READER, WATCH};
+use crate::table::{Place, Way};
 
 /// The counts of a new entry: copied from, never written.
 static NOTHING_COUNTED: Counted = Counted(Ledgers::new());
 
-/// EEXIST has this number on every architecture.
-const EEXIST: i32 = 17;
-
 /// The kernel, as one run of a program on one CPU sees it.
-pub(crate) struct Kernel<'c, C> {
-    ctx: &'c C,
+pub(crate) struct Kernel {
     cpu: *mut Cpu,
 }
 
-impl<'c, C: EbpfContext> Kernel<'c, C> {
+impl Kernel {
     /// `None` never happens: the array has one element. The verifier wants it asked.
     #[inline(always)]
-    pub(crate) fn new(ctx: &'c C) -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Some(Self {
-            ctx,
             cpu: CPUS.get_ptr_mut(0)?,
         })
+    }
+
+    /// Leaves the place of a segment for another part of the program.
+    #[inline(always)]
+    pub(crate) fn hand_on(&self, located: &Located) {
+        // SAFETY: the element belongs to this CPU.
+        unsafe { ptr::write_volatile(&raw mut (*self.cpu).forgotten, located.pack()) };
+    }
+
+    /// The place that was left. The verifier knows nothing of it.
+    #[inline(always)]
+    pub(crate) fn handed_on(&self) -> Located {
+        // SAFETY: as above.
+        Located::unpack(unsafe { ptr::read_volatile(&raw const (*self.cpu).forgotten) })
+    }
+
+    /// How many connections found no place on this CPU.
+    #[inline(always)]
+    pub(crate) fn refused(&self) -> u64 {
+        // SAFETY: a pointer into this CPU's element.
+        unsafe { *self.counter(Counter::TableFull.index()) }
     }
 
     #[inline(always)]
@@ -54,9 +67,10 @@ impl<'c, C: EbpfContext> Kernel<'c, C> {
     }
 }
 
-impl<C: EbpfContext> Host for Kernel<'_, C> {
-    type Entry = &'static Flow;
+impl Host for Kernel {
+    type Entry = Place;
     type Ledgers = &'static Ledgers;
+    type Aside = &'static Key;
     type Slot<'a>
         = Slot
     where
@@ -70,13 +84,20 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
-    fn is_watched(&self, slot: usize) -> bool {
-        WATCH.load(slot).wrapping_sub(jiffies()) <= globals::watch_jiffies()
+    fn is_watched(&self, hash: u32) -> bool {
+        let until = watched(hash).map(|until| {
+            // SAFETY: a word that is only read and written whole; every value is a valid one.
+            unsafe { ptr::read_volatile(until) }
+        });
+        until.is_some_and(|until| until.wrapping_sub(jiffies()) <= globals::watch_jiffies())
     }
 
     #[inline(always)]
-    fn watch(&self, slot: usize) {
-        WATCH.store(slot, jiffies().wrapping_add(globals::watch_jiffies()));
+    fn watch(&self, hash: u32) {
+        if let Some(until) = watched(hash) {
+            // SAFETY: as above; the last writer wins.
+            unsafe { ptr::write_volatile(until, jiffies().wrapping_add(globals::watch_jiffies())) };
+        }
     }
 
     #[inline(always)]
@@ -90,25 +111,19 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &Key) -> Option<&'static Flow> {
-        // SAFETY: the value is made of atomics; an entry that is reused while it is held mixes up
-        // two connections' numbers at worst, which user space checks.
-        unsafe { FLOWS.get(key) }.map(|shared| &shared.0)
+    fn flow(&self, key: &Key, enter: bool) -> Option<Place> {
+        let way = Way::to(key)?;
+        // The verifier would follow the rest once for each slot.
+        let mut slot = self.forget_word(way.find());
+        if enter && way.follow(slot).is_none() {
+            slot = way.enter(self.cpu, jiffies(), |slot| self.forget_word(slot));
+        }
+        way.follow(self.forget_word(slot))
     }
 
     #[inline(always)]
-    fn enter(&self, key: &Key) -> Option<&'static Flow> {
-        if let Some(flow) = self.flow(key) {
-            return Some(flow);
-        }
-        // Another CPU may have entered it meanwhile: then that entry is the one.
-        if let Err(error) = FLOWS.insert(key, &NOTHING, BPF_NOEXIST.into())
-            && error != -EEXIST
-            && self.is_first(Counter::TableFull)
-        {
-            aya_log_ebpf::warn!(self.ctx, "the flow table refuses an entry: error {}", error);
-        }
-        self.flow(key)
+    fn keep(&self, entry: &Place, proved: bool) {
+        entry.touch(jiffies(), proved);
     }
 
     #[inline(always)]
@@ -147,9 +162,9 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     #[inline(always)]
     fn claim(&self, flow: &Flow, mark: Mark) -> bool {
         let marks = flow.marks().as_ptr();
-        // SAFETY: an aligned u64 inside a map value, shared by atomic operations only.
+        // SAFETY: an aligned u32 inside a map value, shared by atomic operations only.
         let before =
-            unsafe { atomic_or::<u64, u64, { AtomicOrdering::SeqCst }>(marks, mark.bits()) };
+            unsafe { atomic_or::<u32, u32, { AtomicOrdering::SeqCst }>(marks, mark.bits()) };
         before & mark.bits() == 0
     }
 
@@ -157,7 +172,7 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     fn clear(&self, flow: &Flow, mark: Mark) {
         let marks = flow.marks().as_ptr();
         // SAFETY: as in `claim`.
-        unsafe { atomic_and::<u64, u64, { AtomicOrdering::SeqCst }>(marks, !mark.bits()) };
+        unsafe { atomic_and::<u32, u32, { AtomicOrdering::SeqCst }>(marks, !mark.bits()) };
     }
 
     #[inline(always)]
@@ -181,14 +196,44 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     }
 
     #[inline(always)]
+    fn set_aside(&self, key: Key) -> &'static Key {
+        let words = key.words();
+        // SAFETY: the element belongs to this CPU, whose programs do not interrupt each other. A key is
+        // its words (see `Key::words`); as volatile ones they do not stay on the stack as well.
+        unsafe {
+            let place = &raw mut (*self.cpu).key;
+            for (index, word) in words.into_iter().enumerate() {
+                ptr::write_volatile(place.cast::<u64>().add(index), word);
+            }
+            &*place
+        }
+    }
+
+    #[inline(always)]
     fn now_ns(&self) -> u64 {
         // SAFETY: takes nothing and only reads a clock.
         unsafe { bpf_ktime_get_ns() }
     }
 
     #[inline(always)]
-    fn is_crowded(&self) -> bool {
-        EVENTS.query(BPF_RB_AVAIL_DATA.into()) > globals::ring_watermark()
+    fn admits_unproved(&self) -> bool {
+        // SAFETY: a valid element, which belongs to this CPU.
+        let left = unsafe {
+            let (left, at) = (
+                &raw mut (*self.cpu).unproved,
+                &raw mut (*self.cpu).unproved_at,
+            );
+            let (now, (a_jiffy, at_once)) = (jiffies(), globals::unproved());
+            let since = u64::from(now.wrapping_sub(*at));
+            if since > 0 {
+                *at = now;
+                *left = (u64::from(*left) + since * u64::from(a_jiffy)).min(at_once.into()) as u32;
+            }
+            let before = *left;
+            *left = before.saturating_sub(1);
+            before
+        };
+        left > 0 && EVENTS.query(BPF_RB_AVAIL_DATA.into()) <= globals::ring_watermark()
     }
 
     #[inline(always)]
@@ -206,8 +251,13 @@ impl<C: EbpfContext> Host for Kernel<'_, C> {
     #[inline(always)]
     fn reserve(&self) -> Option<Slot> {
         let mut entry = EVENTS.reserve::<Event>(0)?;
-        // SAFETY: the entry is as large as an event.
-        unsafe { entry.as_mut_ptr().write_bytes(0, 1) };
+        let words = entry.as_mut_ptr().cast::<u64>();
+        const { assert!(size_of::<Event>() % size_of::<u64>() == 0) };
+        for word in 0..size_of::<Event>() / size_of::<u64>() {
+            // SAFETY: the entry is as large as an event. Word by word: what the compiler would call
+            // instead goes octet by octet.
+            unsafe { ptr::write_volatile(words.add(word), 0) };
+        }
         Some(Slot(entry))
     }
 
@@ -238,17 +288,11 @@ impl DerefMut for Slot {
     }
 }
 
-impl<C: EbpfContext> Kernel<'_, C> {
+impl Kernel {
     #[inline(always)]
     fn counted(&self, key: &Key) -> Option<&'static Ledgers> {
         // SAFETY: as for a flow; an entry that is reused while it is held miscounts at worst.
         unsafe { ACCOUNTS.get(key) }.map(|shared| &shared.0)
-    }
-
-    #[inline(always)]
-    fn is_first(&self, counter: Counter) -> bool {
-        // SAFETY: a pointer into this CPU's element.
-        unsafe { *self.counter(counter.index()) == 0 }
     }
 }
 
@@ -264,6 +308,13 @@ fn wake_up() -> u64 {
         }
         _ => BPF_RB_NO_WAKEUP.into(),
     }
+}
+
+/// The slot of connections with this hash.
+#[inline(always)]
+fn watched(hash: u32) -> Option<*mut u32> {
+    let line = WATCH.get_ptr_mut(hash >> 4 & globals::watch_mask())?;
+    Some(line.cast::<u32>().wrapping_add((hash & 15) as usize))
 }
 
 #[inline(always)]

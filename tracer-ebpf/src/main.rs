@@ -15,6 +15,7 @@ mod globals;
 mod host;
 mod maps;
 mod programs;
+mod table;
 
 /// Kernel helpers are for GPL-compatible programs only.
 #[unsafe(no_mangle)]

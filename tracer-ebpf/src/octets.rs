@@ -37,6 +37,17 @@ pub trait Octets {
     /// Copies `len` octets at `offset` to the start of `into`; tells whether the frame has them.
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool;
 
+    /// Puts away `len` octets at `offset`, four at a time by their number; tells whether the frame has them.
+    #[inline(always)]
+    fn by_fours<const N: usize>(
+        &self,
+        offset: usize,
+        len: usize,
+        put: impl FnMut(usize, [u8; 4]),
+    ) -> bool {
+        by_fours::<N>(len, |at| self.read(offset + at), put)
+    }
+
     /// Length of the frame on the wire, in octets. A capture may hold fewer.
     fn wire_len(&self) -> usize;
 
@@ -51,6 +62,25 @@ pub trait Octets {
     fn reaches(&self, len: usize) -> bool {
         len <= self.wire_len()
     }
+}
+
+/// Reads `len` octets, up to 4 × `N`, and puts them away, four at a time by their number; tells whether
+/// all could be read.
+#[inline(always)]
+pub fn by_fours<const N: usize>(
+    len: usize,
+    read: impl Fn(usize) -> Option<[u8; 4]>,
+    mut put: impl FnMut(usize, [u8; 4]),
+) -> bool {
+    let mut whole = true;
+    for index in 0..N {
+        if index * 4 < len {
+            let octets = read(index * 4);
+            whole &= octets.is_some();
+            put(index, octets.unwrap_or_default());
+        }
+    }
+    whole
 }
 
 impl Octets for [u8] {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow, bail};
-use synfin_ebpf::counters::{COUNTERS, Counter};
+use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::{self, Vantage};
 use synfin_ebpf::wire::{self, Tunnels};
 
@@ -184,10 +184,8 @@ impl Reader {
 
     /// Counts a frame that is dealt out to no lane.
     fn count(&mut self, counter: usize) {
-        for counter in [Counter::Frames.index(), counter] {
-            if let Some(count) = self.counters.get_mut(counter) {
-                *count += 1;
-            }
+        if let Some(count) = self.counters.get_mut(counter) {
+            *count += 1;
         }
     }
 

@@ -1,7 +1,7 @@
 //! What was counted on the way, by the names that the summary gives it: the same for live traces and
 //! for captures.
 
-use synfin_ebpf::counters::{COUNTERS, Counter};
+use synfin_ebpf::counters::{self, COUNTERS, Counter};
 use synfin_ebpf::wire::Reject;
 
 use crate::assembler::Counts;
@@ -45,7 +45,7 @@ impl Totals {
         let rejects = Reject::ALL.map(|reject| (reject.name(), self.at(reject.index())));
         Told {
             events: vec![
-                ("frames", self.get(Counter::Frames)),
+                ("frames", counters::frames(&self.0)),
                 ("TCP segments", self.get(Counter::Segments)),
                 ("events", self.get(Counter::Events)),
                 ("copies", self.get(Counter::Copies)),

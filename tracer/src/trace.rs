@@ -56,6 +56,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         filter,
         accounts: options.account.then_some(options.account_size),
         tunnels,
+        ..LoadOptions::default()
     };
     let mut programs = Programs::load(&load)?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;

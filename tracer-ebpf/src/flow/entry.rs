@@ -13,11 +13,19 @@ use crate::octets::Octets;
 use crate::segment::{MAX_OPTIONS, Segment};
 use crate::seq::Seq;
 
-/// What is kept of one connection. All zero is an entry that knows nothing.
+/// What is kept of one connection: two cache lines. All zero is an entry that knows nothing.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Flow {
-    marks: Cell<u64>,
+    marks: Cell<u32>,
+    /// For whoever keeps the entry: what tells it from others.
+    pub identity: Cell<u32>,
+    /// For whoever keeps the entry.
+    pub keeper: Cell<u32>,
+    lo_syn: Cell<u16>,
+    hi_syn: Cell<u16>,
+    lo_opened_ns: Cell<u64>,
+    hi_opened_ns: Cell<u64>,
     lo: Endpoint,
     hi: Endpoint,
 }
@@ -25,37 +33,62 @@ pub struct Flow {
 #[derive(Debug)]
 #[repr(C)]
 struct Endpoint {
-    opened_ns: Cell<u64>,
     iss: Cell<u32>,
     fin_end: Cell<u32>,
-    options: Cell<[u8; MAX_OPTIONS]>,
-    options_len: Cell<u32>,
-    syns: Cell<u32>,
+    /// Those behind the last hold nothing.
+    options: OptionWords,
 }
 
-const _: () = assert!(size_of::<Flow>() == 136);
+/// Octets of options, in words as they lie in memory.
+pub(crate) type OptionWords = [Cell<u32>; MAX_OPTIONS / 4];
+
+const _: () = assert!(size_of::<Flow>() == 128);
 
 impl Endpoint {
     const fn new() -> Self {
         Self {
-            opened_ns: Cell::new(0),
             iss: Cell::new(0),
             fin_end: Cell::new(0),
-            options: Cell::new([0; MAX_OPTIONS]),
-            options_len: Cell::new(0),
-            syns: Cell::new(0),
+            options: [const { Cell::new(0) }; MAX_OPTIONS / 4],
         }
+    }
+}
+
+/// What is counted of a SYN: octets of options in the lower half, and how often it came.
+#[derive(Clone, Copy)]
+struct SynCount(u16);
+
+impl SynCount {
+    const fn first(options_len: u8) -> Self {
+        Self(options_len as u16 | 1 << 8)
+    }
+
+    /// Once more; an event has an octet for it.
+    const fn again(self) -> Self {
+        if self.syns() < u8::MAX {
+            Self(self.0 + (1 << 8))
+        } else {
+            self
+        }
+    }
+
+    const fn options_len(self) -> u8 {
+        (self.0 & 0xff) as u8
+    }
+
+    const fn syns(self) -> u8 {
+        (self.0 >> 8) as u8
     }
 }
 
 /// A set of facts about a connection: numbers that hold, steps that were reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(u64);
+pub struct Mark(u32);
 
 impl Mark {
-    const HALF_BITS: u64 = 8;
+    const HALF_BITS: u32 = 8;
 
-    const fn new(half: Half, bit: u64) -> Self {
+    const fn new(half: Half, bit: u32) -> Self {
         match half {
             Half::Lo => Self(1 << bit),
             Half::Hi => Self(1 << (bit + Self::HALF_BITS)),
@@ -120,7 +153,7 @@ impl Mark {
 
     /// The set as bits of [`Flow::marks`].
     #[must_use]
-    pub const fn bits(self) -> u64 {
+    pub const fn bits(self) -> u32 {
         self.0
     }
 }
@@ -137,6 +170,12 @@ impl Flow {
     pub const fn new() -> Self {
         Self {
             marks: Cell::new(0),
+            identity: Cell::new(0),
+            keeper: Cell::new(0),
+            lo_syn: Cell::new(0),
+            hi_syn: Cell::new(0),
+            lo_opened_ns: Cell::new(0),
+            hi_opened_ns: Cell::new(0),
             lo: Endpoint::new(),
             hi: Endpoint::new(),
         }
@@ -145,7 +184,7 @@ impl Flow {
     /// The set marks, for [`Host::claim`] and [`Host::clear`].
     #[inline(always)]
     #[must_use]
-    pub const fn marks(&self) -> &Cell<u64> {
+    pub const fn marks(&self) -> &Cell<u32> {
         &self.marks
     }
 
@@ -154,6 +193,13 @@ impl Flow {
     pub(super) fn is_proved(&self) -> bool {
         let both = Mark::syn_acked(Half::Lo).and(Mark::syn_acked(Half::Hi));
         self.marks.get() & both.0 == both.0
+    }
+
+    /// Whether it was reset, or both FINs were acknowledged.
+    #[inline(always)]
+    pub(super) fn is_over(&self) -> bool {
+        let both = Mark::fin_acked(Half::Lo).and(Mark::fin_acked(Half::Hi));
+        self.has(Mark::reset()) || self.marks.get() & both.0 == both.0
     }
 
     /// Takes the numbers of a SYN or SYN-ACK; tells whether it begins another connection.
@@ -169,7 +215,8 @@ impl Flow {
         let again = self.has(Mark::syn(half)) && own.iss.get() == segment.seq.0;
         if segment.flags.ack() {
             if again {
-                own.syns.set(own.syns.get().min(254) + 1);
+                let count = self.syn_count(half);
+                count.set(SynCount(count.get()).again().0);
                 return false;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
@@ -177,7 +224,8 @@ impl Flow {
             let fins = Mark::fin(Half::Lo).and(Mark::fin(Half::Hi));
             let over = self.has(fins.and(Mark::reset()));
             if again && !over {
-                own.syns.set(own.syns.get().min(254) + 1);
+                let count = self.syn_count(half);
+                count.set(SynCount(count.get()).again().0);
                 return false;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
@@ -189,10 +237,15 @@ impl Flow {
             host.clear(self, Mark(!kept));
             begins = !simultaneous;
         }
-        own.opened_ns.set(seen.now_ns);
+        self.opened_ns(half).set(seen.now_ns);
         own.iss.set(segment.seq.0);
-        own.options_len.set(seen.copy_options(&own.options).into());
-        own.syns.set(1);
+        let options_len = seen.located.copy_options(seen.frame, |index, octets| {
+            if let Some(word) = own.options.get(index) {
+                word.set(u32::from_ne_bytes(octets));
+            }
+        });
+        let count = SynCount::first(options_len);
+        self.syn_count(half).set(count.0);
         let mark = Mark::syn(half);
         if segment.flags.ack() {
             host.claim(self, mark.and(Mark::syn_ack(half)));
@@ -241,11 +294,11 @@ impl Flow {
             if self.has(Mark::syn_ack(half)) {
                 side.known |= Side::SYN_ACK;
             }
-            side.opened_ns = own.opened_ns.get();
+            side.opened_ns = self.opened_ns(half).get();
             side.iss = own.iss.get();
-            side.options = own.options.get();
-            side.options_len = (own.options_len.get() & 0xff) as u8;
-            side.syns = (own.syns.get() & 0xff) as u8;
+            let count = SynCount(self.syn_count(half).get());
+            tell_options(&own.options, count.options_len(), side);
+            side.syns = count.syns();
         }
         if self.has(Mark::fin(half)) {
             side.known |= Side::FIN;
@@ -256,6 +309,22 @@ impl Flow {
     #[inline(always)]
     fn has(&self, mark: Mark) -> bool {
         self.marks.get() & mark.0 != 0
+    }
+
+    #[inline(always)]
+    const fn syn_count(&self, half: Half) -> &Cell<u16> {
+        match half {
+            Half::Lo => &self.lo_syn,
+            Half::Hi => &self.hi_syn,
+        }
+    }
+
+    #[inline(always)]
+    const fn opened_ns(&self, half: Half) -> &Cell<u64> {
+        match half {
+            Half::Lo => &self.lo_opened_ns,
+            Half::Hi => &self.hi_opened_ns,
+        }
     }
 
     #[inline(always)]
@@ -281,11 +350,27 @@ pub(super) fn tell_lone<F: Octets + ?Sized>(seen: &Seen<'_, F>, side: &mut Side)
         }
         side.opened_ns = seen.now_ns;
         side.iss = segment.seq.0;
-        side.options_len = seen.copy_options(Cell::from_mut(&mut side.options));
+        let options = &mut side.options;
+        side.options_len = seen.located.copy_options(seen.frame, |index, octets| {
+            if let Some(place) = options.get_mut(index * 4..index * 4 + 4) {
+                place.copy_from_slice(&octets);
+            }
+        });
         side.syns = 1;
     }
     if segment.flags.fin() {
         side.known |= Side::FIN;
         side.fin_end = segment.end().0;
+    }
+}
+
+/// Tells as many octets of options as there are, of a side that has none yet.
+#[inline(always)]
+fn tell_options(words: &OptionWords, len: u8, side: &mut Side) {
+    side.options_len = len;
+    for (index, (octets, word)) in (side.options.chunks_exact_mut(4).zip(words)).enumerate() {
+        if index * 4 < usize::from(len) {
+            octets.copy_from_slice(&word.get().to_ne_bytes());
+        }
     }
 }

@@ -20,11 +20,8 @@ use core::ops::{Deref, DerefMut};
 use crate::counters::Counter;
 use crate::event::{ABI_VERSION, Direction, Event, Side, Why};
 use crate::octets::Octets;
-use crate::segment::{Flags, MAX_OPTIONS, Scope, Segment};
-use crate::wire::{self, Link, Located, Reject, Tunnels};
-
-/// Places in the watch filter.
-pub const WATCH_SLOTS: usize = 1 << 16;
+use crate::segment::{Flags, Scope, Segment};
+use crate::wire::{self, Link, Located, Plain, Reject, Tunnels};
 
 /// What the place where the tracker runs lends it: a clock, counters, tables and a way out.
 pub trait Host {
@@ -37,15 +34,17 @@ pub trait Host {
 
     /// How the counts of a connection are held.
     type Ledgers: Deref<Target = Ledgers>;
+    /// How a key is set aside.
+    type Aside: Deref<Target = Key>;
 
     /// Adds one to the counter at this place.
     fn count(&self, index: usize);
 
-    /// Whether the slot was watched in the last seconds.
-    fn is_watched(&self, slot: usize) -> bool;
+    /// Whether the connections with this hash were watched in the last seconds.
+    fn is_watched(&self, hash: u32) -> bool;
 
-    /// Watches the slot for some seconds from now.
-    fn watch(&self, slot: usize);
+    /// Watches the connections with this hash for some seconds from now.
+    fn watch(&self, hash: u32);
 
     /// Which connections are followed.
     fn filter(&self) -> &Filter;
@@ -53,11 +52,12 @@ pub trait Host {
     /// Which tunnels are looked into.
     fn tunnels(&self) -> &Tunnels;
 
-    /// What is kept of a connection.
-    fn flow(&self, key: &Key) -> Option<Self::Entry>;
+    /// What is kept of a connection; if nothing was and it is to `enter`, from now on, where there is
+    /// room.
+    fn flow(&self, key: &Key, enter: bool) -> Option<Self::Entry>;
 
-    /// What is kept of a connection, from now on if nothing was; `None` where there is no room.
-    fn enter(&self, key: &Key) -> Option<Self::Entry>;
+    /// Notes that a connection was reported: one that is proved and not over yet keeps its place.
+    fn keep(&self, entry: &Self::Entry, proved: bool);
 
     /// Whether every segment is counted for its connection.
     fn accounts(&self) -> bool;
@@ -90,11 +90,15 @@ pub trait Host {
         word
     }
 
+    /// Keeps the key at hand until the next one comes. The kernel does so outside of its small stack.
+    fn set_aside(&self, key: Key) -> Self::Aside;
+
     /// Nanoseconds of the monotonic clock, or a capture's time.
     fn now_ns(&self) -> u64;
 
-    /// Whether the ring is so full that the rest of it is for proved connections.
-    fn is_crowded(&self) -> bool;
+    /// Whether there is room for one more event of a connection that is not proved. Few enough of them
+    /// are given that a flood leaves room and time for the others.
+    fn admits_unproved(&self) -> bool;
 
     /// The CPU, and its count of events before this one.
     fn serial(&self) -> (u32, u64);
@@ -120,12 +124,31 @@ pub struct Vantage {
     pub link: Link,
 }
 
+/// What a first look at a frame came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// It is counted, and nothing more is to be done: a segment that neither opens nor closes a
+    /// connection, of none that is watched.
+    Passed,
+    /// A segment for [`examine`].
+    Examine(Located),
+    /// A frame for [`trace_far`]: there is more than an IP header between Ethernet and TCP, or
+    /// something is wrong with it.
+    Far,
+}
+
 /// Looks at one frame, counts it, and reports it where it opens or closes a connection.
 #[inline(always)]
 pub fn trace<F: Octets + ?Sized, H: Host>(frame: &F, vantage: &Vantage, host: &H) {
-    let counter = counter(look(frame, vantage, host), frame);
-    host.count(Counter::Frames.index());
-    host.count(counter);
+    match glance(frame, vantage.link, vantage.scope, host) {
+        Glance::Passed => {}
+        Glance::Examine(located) => examine(frame, &located, || *vantage, host),
+        Glance::Far => {
+            if let Some(located) = trace_far(frame, vantage, host) {
+                examine(frame, &located, || *vantage, host);
+            }
+        }
+    }
 }
 
 /// The same where the TCP header was found before.
@@ -135,9 +158,76 @@ pub fn trace_located<F: Octets + ?Sized, H: Host>(
     vantage: &Vantage,
     host: &H,
 ) {
-    let found = follow(frame, located, vantage, host).map(|()| true);
-    host.count(Counter::Frames.index());
+    match pass(frame, located, host) {
+        Ok(true) => host.count(Counter::Segments.index()),
+        Ok(false) => examine(frame, located, || *vantage, host),
+        Err(reject) => host.count(counter(Err(reject), frame)),
+    }
+}
+
+/// The first look: all that most frames get. `scope` holds what the device took off the frame.
+#[inline(always)]
+pub fn glance<F: Octets + ?Sized, H: Host>(
+    frame: &F,
+    link: Link,
+    scope: Scope,
+    host: &H,
+) -> Glance {
+    let located = match wire::plain(frame, link, scope, host.tunnels()) {
+        Plain::Tcp(located) => located,
+        Plain::NotTcp => {
+            host.count(Counter::NotTcp.index());
+            return Glance::Passed;
+        }
+        Plain::Other => return Glance::Far,
+    };
+    match pass(frame, &located, host) {
+        Ok(true) => {
+            host.count(Counter::Segments.index());
+            Glance::Passed
+        }
+        Ok(false) => Glance::Examine(located),
+        Err(_) => Glance::Far,
+    }
+}
+
+/// Looks at a frame that a first look did not see through; gives its segment where that is to be
+/// examined.
+#[inline(always)]
+pub fn trace_far<F: Octets + ?Sized, H: Host>(
+    frame: &F,
+    vantage: &Vantage,
+    host: &H,
+) -> Option<Located> {
+    let located = wire::locate(
+        frame,
+        vantage.link,
+        vantage.scope,
+        host.tunnels(),
+        |words| host.forget(words),
+    );
+    let found = match located {
+        Ok(Some(located)) => match pass(frame, &located, host) {
+            Ok(false) => return Some(located),
+            Ok(true) => Ok(true),
+            Err(reject) => Err(reject),
+        },
+        Ok(None) => Ok(false),
+        Err(reject) => Err(reject),
+    };
     host.count(counter(found, frame));
+    None
+}
+
+/// Whether a segment neither opens nor closes a connection and belongs to none that is watched.
+#[inline(always)]
+fn pass<F: Octets + ?Sized, H: Host>(
+    frame: &F,
+    located: &Located,
+    host: &H,
+) -> Result<bool, Reject> {
+    let hash = located.hash(frame)?;
+    Ok(!located.flags.significant() && !host.accounts() && !host.is_watched(hash))
 }
 
 /// The place of the counter of a frame, by whether it carries TCP.
@@ -151,82 +241,88 @@ pub fn counter<F: Octets + ?Sized>(found: Result<bool, Reject>, frame: &F) -> us
     }
 }
 
-/// Looks at one frame; tells whether it carries TCP.
+/// Examines a segment, counts it, and reports it where it opens or closes a connection. Where that is,
+/// is asked for only then.
 #[inline(always)]
-fn look<F: Octets + ?Sized, H: Host>(
+pub fn examine<F: Octets + ?Sized, H: Host>(
     frame: &F,
-    vantage: &Vantage,
+    located: &Located,
+    vantage: impl Fn() -> Vantage,
     host: &H,
-) -> Result<bool, Reject> {
-    let Some(located) = wire::locate(
-        frame,
-        vantage.link,
-        vantage.scope,
-        host.tunnels(),
-        |words| host.forget(words),
-    )?
-    else {
-        return Ok(false);
-    };
-    follow(frame, &located, vantage, host)?;
-    Ok(true)
+) {
+    let found = follow(frame, located, vantage, host).map(|()| true);
+    host.count(counter(found, frame));
 }
 
 #[inline(always)]
 fn follow<F: Octets + ?Sized, H: Host>(
     frame: &F,
     located: &Located,
-    vantage: &Vantage,
+    vantage: impl Fn() -> Vantage,
     host: &H,
 ) -> Result<(), Reject> {
-    let slot = located.hash(frame)? as usize % WATCH_SLOTS;
-    let counted = host.accounts();
-    if !located.flags.significant() && !counted && !host.is_watched(slot) {
-        return Ok(());
-    }
-    let located = &Located::unpack(host.forget(located.pack()));
     host.count(Counter::Examined.index());
+    let (flags, counted) = (located.flags, host.accounts());
+    if flags.syn() && !flags.ack() {
+        host.count(Counter::Syns.index());
+    }
     let (key, half) = Key::of(&located.endpoints(frame)?, located.scope);
+    let key = host.set_aside(key);
     if !host.filter().passes(&key) {
         host.count(Counter::Filtered.index());
         return Ok(());
     }
-    let seen = Seen {
+    // Only a SYN and a FIN are worth an entry: any other segment proves nothing without one. Where
+    // every segment is counted, it still has its first data and first ACK told.
+    let worthy = !flags.anomalous() && (counted || flags.syn() || flags.fin());
+    let entry = host.flow(&key, worthy);
+    let flow = entry.as_deref();
+    if worthy && flow.is_none() {
+        host.count(Counter::TableFull.index());
+    }
+    let timed = flags.significant() || counted;
+    if !timed && flow.is_none() {
+        // Another connection is watched.
+        return Ok(());
+    }
+    let mut seen = Seen {
         frame,
         located,
         segment: located.segment(frame)?,
         half,
-        now_ns: host.now_ns(),
+        // Most segments that are only watched come to nothing, and save asking.
+        now_ns: if timed { host.now_ns() } else { 0 },
     };
-    let ledgers = if counted {
-        let ledgers = host.ledgers(&key);
-        if ledgers.is_none() {
-            host.count(Counter::AccountsFull.index());
-        }
-        ledgers
-    } else {
-        None
-    };
+    let ledgers = if counted { host.ledgers(&key) } else { None };
     let ledgers = ledgers.as_deref();
+    if counted && ledgers.is_none() {
+        host.count(Counter::AccountsFull.index());
+    }
     if ledgers.is_some_and(|ledgers| ledgers.is_copy(&seen.segment, half, seen.now_ns)) {
         host.count(Counter::Copies.index());
         return Ok(());
     }
-    let flow = remembered(&seen.segment, &key, counted, host);
-    let flow = flow.as_deref();
     let begins = flow.is_some_and(|flow| begins(&seen, flow, host));
-    let mut why = match flow {
+    // Every way to an answer would otherwise be followed to the end by itself.
+    let begins = counted && host.forget_word(begins.into()) != 0;
+    let why = match flow {
         Some(flow) => observe(&seen, flow, host),
-        None if located.flags.anomalous() => Why::ANOMALY,
+        None if flags.anomalous() => Why::ANOMALY,
         None => Why::default(),
     };
+    let mut why = seen.forget(why, host);
     if let Some(ledgers) = ledgers {
-        why = why.with(account(&seen, ledgers, begins, &key, host));
+        let counted = account(&seen, ledgers, begins, &key, host);
+        why = seen.forget(why.with(counted), host);
     }
-    // Every way to a set of reasons would otherwise be followed to the end by itself.
-    let why = Why((host.forget_word(why.0.into()) & 0xffff) as u16);
-    if located.flags.significant() || !why.is_empty() {
-        host.watch(slot);
+    if seen.segment.flags.significant() || !why.is_empty() {
+        if seen.now_ns == 0 {
+            seen.now_ns = host.now_ns();
+        }
+        host.watch(located.hash(frame)?);
+        if let Some(entry) = &entry {
+            host.keep(entry, entry.is_proved() && !entry.is_over());
+        }
         report(&seen, &key, flow, ledgers, vantage, why, host);
     }
     Ok(())
@@ -242,18 +338,18 @@ struct Seen<'a, F: ?Sized> {
 }
 
 impl<F: Octets + ?Sized> Seen<'_, F> {
-    /// Copies the options and gives the number of their octets; of a frame that was cut short, those
-    /// that are there as a whole.
+    /// Makes the verifier forget what it found out of the segment, and of these reasons.
     #[inline(always)]
-    fn copy_options(&self, into: &Cell<[u8; MAX_OPTIONS]>) -> u8 {
-        into.set([0; MAX_OPTIONS]);
-        if self.located.copy_options(self.frame, into) {
-            self.located.options_len
-        } else if F::MAY_BE_CUT {
-            self.located.copy_whole_options(self.frame, into)
-        } else {
-            0
-        }
+    fn forget<H: Host>(&mut self, why: Why, host: &H) -> Why {
+        let words = [
+            why.0.into(),
+            self.segment.flags.0.into(),
+            self.segment.len.into(),
+        ];
+        let [why, flags, len] = host.forget(words);
+        self.segment.flags = Flags((flags & 0xff) as u8);
+        self.segment.len = (len & 0xffff_ffff) as u32;
+        Why((why & 0xffff) as u16)
     }
 
     /// Tells the beginning of a RST's payload in the place of the options, which are told again by
@@ -264,22 +360,6 @@ impl<F: Octets + ?Sized> Seen<'_, F> {
         side.options_len = self.located.copy_payload(self.frame, options);
         side.known |= Side::TEXT;
     }
-}
-
-/// What is kept of the segment's connection. Only a SYN and a FIN are worth an entry: any other
-/// segment proves nothing without one. Where every segment is counted, it still has its first data
-/// and first ACK told.
-#[inline(always)]
-fn remembered<H: Host>(segment: &Segment, key: &Key, counted: bool, host: &H) -> Option<H::Entry> {
-    let flags = segment.flags;
-    if flags.anomalous() || !(counted || flags.syn() || flags.fin()) {
-        return host.flow(key);
-    }
-    let flow = host.enter(key);
-    if flow.is_none() {
-        host.count(Counter::TableFull.index());
-    }
-    flow
 }
 
 /// Takes the SYN of a segment that has one; tells whether another connection begins with it.
@@ -361,12 +441,12 @@ fn report<F: Octets + ?Sized, H: Host>(
     key: &Key,
     flow: Option<&Flow>,
     ledgers: Option<&Ledgers>,
-    vantage: &Vantage,
+    vantage: impl Fn() -> Vantage,
     why: Why,
     host: &H,
 ) {
     let segment = &seen.segment;
-    if !flow.is_some_and(Flow::is_proved) && host.is_crowded() {
+    if !flow.is_some_and(Flow::is_proved) && !host.admits_unproved() {
         // A flood must not hide a real connection: the event that proves one carries its opening.
         host.count(held(segment.flags).index());
         return;
@@ -392,6 +472,7 @@ fn report<F: Octets + ?Sized, H: Host>(
         event.seq = segment.seq.0;
         event.ack = segment.ack.0;
         event.len = segment.len;
+        let vantage = vantage();
         event.interface = vantage.interface;
         event.cpu = cpu;
         event.window = segment.window;

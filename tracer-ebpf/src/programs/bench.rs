@@ -28,34 +28,40 @@ struct Turn {
 }
 
 #[xdp(frags)]
+#[inline(always)]
 fn idle_xdp(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
 #[classifier]
+#[inline(always)]
 fn idle_tc(_: TcContext) -> i32 {
     TCX_NEXT
 }
 
 #[xdp(frags)]
+#[inline(always)]
 fn turns_xdp(ctx: XdpContext) -> u32 {
     turn(ctx.data(), ctx.data_end());
     XDP_PASS
 }
 
 #[classifier]
+#[inline(always)]
 fn turns_tc(ctx: TcContext) -> i32 {
     turn(ctx.data(), ctx.data_end());
     TCX_NEXT
 }
 
 #[xdp(frags)]
+#[inline(always)]
 fn turned_xdp(ctx: XdpContext) -> u32 {
     turn(ctx.data(), ctx.data_end());
     ingress::look(&ctx)
 }
 
 #[classifier]
+#[inline(always)]
 fn turned_tc(ctx: TcContext) -> i32 {
     turn(ctx.data(), ctx.data_end());
     tc::look(&ctx, synfin_ebpf::event::Direction::Ingress)

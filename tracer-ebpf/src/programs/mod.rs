@@ -2,5 +2,6 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod diagnose;
 mod tc;
 mod xdp;

@@ -5,50 +5,95 @@ use aya_ebpf::bindings::{__sk_buff, tcx_action_base::TCX_NEXT};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use synfin_ebpf::event::Direction;
-use synfin_ebpf::flow::{Vantage, trace};
+use synfin_ebpf::flow::{Glance, Vantage, examine, glance, trace_far};
 use synfin_ebpf::segment::Scope;
 use synfin_ebpf::wire::Link;
 
+use super::diagnose;
 use crate::frame::SkbFrame;
 use crate::host::Kernel;
 
 #[classifier]
+#[inline(always)]
 fn synfin_ingress(ctx: TcContext) -> i32 {
     look(&ctx, Direction::Ingress)
 }
 
 #[classifier]
+#[inline(always)]
 fn synfin_egress(ctx: TcContext) -> i32 {
     look(&ctx, Direction::Egress)
 }
 
 #[inline(always)]
 pub(super) fn look(ctx: &TcContext, direction: Direction) -> i32 {
-    let frame = SkbFrame::new(ctx.as_ptr().cast());
-    if let Some(host) = Kernel::new(ctx) {
-        trace(&frame, &vantage(ctx, direction), &host);
+    let skb = ctx.as_ptr().cast();
+    let frame = SkbFrame::as_it_lies(skb);
+    if let Some(host) = Kernel::new() {
+        let closer = match glance(&frame, Link::Ethernet, scope(skb), &host) {
+            // The next program decides, and the packet passes where there is none: also a classic
+            // filter takes this value (TC_ACT_UNSPEC) for "go on".
+            Glance::Passed => return TCX_NEXT,
+            Glance::Examine(located) => {
+                host.hand_on(&located);
+                1
+            }
+            Glance::Far => look_far(skb, direction as u64),
+        };
+        if closer != 0 && look_closer(skb, direction as u64) != 0 {
+            diagnose::no_place(ctx);
+        }
     }
-    // The next program decides, and the packet passes where there is none: also a classic filter
-    // takes this value (TC_ACT_UNSPEC) for "go on".
     TCX_NEXT
 }
 
-#[inline(always)]
-fn vantage(ctx: &TcContext, direction: Direction) -> Vantage {
-    let skb: *mut __sk_buff = ctx.as_ptr().cast();
-    // SAFETY: the hook hands a valid context to its program.
-    let (interface, control) = unsafe { ((*skb).ifindex, (*skb).vlan_tci) };
-    // SAFETY: as above.
-    let tagged = unsafe { (*skb).vlan_present } != 0;
-    let scope = if tagged {
-        Scope::default().tagged((control & 0xffff) as u16)
-    } else {
-        Scope::default()
+/// Examines the segment whose place was handed on; not 0 where its connection was the first one that
+/// found no place.
+#[inline(never)]
+fn look_closer(skb: *mut __sk_buff, direction: u64) -> u64 {
+    let Some(host) = Kernel::new() else {
+        return 0;
     };
+    let (located, refused) = (host.handed_on(), host.refused());
+    let frame = SkbFrame::with_headers(skb, located.end());
+    examine(&frame, &located, || vantage(skb, direction), &host);
+    u64::from(refused == 0 && host.refused() != 0)
+}
+
+/// Looks at a frame that is not of the plainest form; not 0 where a segment's place was handed on.
+#[inline(never)]
+fn look_far(skb: *mut __sk_buff, direction: u64) -> u64 {
+    if let Some(host) = Kernel::new()
+        && let Some(located) = trace_far(&SkbFrame::new(skb), &vantage(skb, direction), &host)
+    {
+        host.hand_on(&located);
+        return 1;
+    }
+    0
+}
+
+/// The tag that the device took off the frame.
+#[inline(always)]
+fn scope(skb: *mut __sk_buff) -> Scope {
+    // SAFETY: the hook hands a valid context to its program.
+    let (tagged, control) = unsafe { ((*skb).vlan_present, (*skb).vlan_tci) };
+    if tagged == 0 {
+        return Scope::default();
+    }
+    Scope::default().tagged((control & 0xffff) as u16)
+}
+
+#[inline(always)]
+fn vantage(skb: *mut __sk_buff, direction: u64) -> Vantage {
     Vantage {
-        interface,
-        direction,
-        scope,
+        // SAFETY: the hook hands a valid context to its program.
+        interface: unsafe { (*skb).ifindex },
+        direction: if direction == Direction::Egress as u64 {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        },
+        scope: scope(skb),
         link: Link::Ethernet,
     }
 }

@@ -4,8 +4,8 @@ use super::{Layer, Link, Reject, Stop, ethertype, ip};
 use crate::octets::Octets;
 use crate::segment::{Scope, Tunnel};
 
-const ETHERNET_TYPE: usize = 12;
-const ETHERNET_LEN: usize = 14;
+pub(super) const ETHERNET_TYPE: usize = 12;
+pub(super) const ETHERNET_LEN: usize = 14;
 const COOKED_TYPE: usize = 14;
 const COOKED_LEN: usize = 16;
 const COOKED_2_LEN: usize = 20;

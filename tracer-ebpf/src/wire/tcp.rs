@@ -161,24 +161,49 @@ impl Located {
         Ok([endpoint(source, 0)?, endpoint(destination, 2)?])
     }
 
-    /// Copies the options; tells whether the frame has them all.
+    /// Puts away the options, four octets at a time by their number; gives the number of their octets.
+    /// Of a frame that was cut short, those are put away that it has as a whole.
     #[inline(always)]
     pub fn copy_options<F: Octets + ?Sized>(
         &self,
         frame: &F,
-        into: &Cell<[u8; MAX_OPTIONS]>,
-    ) -> bool {
-        let (offset, len) = (self.transport + MIN_HEADER_LEN, self.options_len.into());
-        len == 0 || frame.copy(offset, len, into)
+        mut put: impl FnMut(usize, [u8; 4]),
+    ) -> u8 {
+        let (offset, len) = (self.transport + MIN_HEADER_LEN, self.options_len);
+        if frame.by_fours::<{ MAX_OPTIONS / 4 }>(offset, len.into(), &mut put) {
+            len
+        } else if F::MAY_BE_CUT {
+            self.copy_whole_options(frame, put)
+        } else {
+            0
+        }
     }
 
-    /// Copies the options that a frame without its end has as a whole; gives the number of their
-    /// octets.
-    pub fn copy_whole_options<F: Octets + ?Sized>(
+    /// Puts away the options that a frame without its end has as a whole.
+    fn copy_whole_options<F: Octets + ?Sized>(
         &self,
         frame: &F,
-        into: &Cell<[u8; MAX_OPTIONS]>,
+        mut put: impl FnMut(usize, [u8; 4]),
     ) -> u8 {
+        let offset = self.transport + MIN_HEADER_LEN;
+        let len = self.whole_options(frame);
+        let octets = Cell::new([0; MAX_OPTIONS]);
+        let copied = len > 0 && frame.copy(offset, len.into(), &octets);
+        for (index, octets) in octets.get().chunks_exact(4).enumerate() {
+            put(index, octets.try_into().unwrap_or_default());
+        }
+        if copied { len } else { 0 }
+    }
+
+    /// Where the header ends in the frame.
+    #[inline(always)]
+    #[must_use]
+    pub const fn end(&self) -> usize {
+        self.transport + MIN_HEADER_LEN + self.options_len as usize
+    }
+
+    /// How many octets the options have that a frame without its end has as a whole.
+    fn whole_options<F: Octets + ?Sized>(&self, frame: &F) -> u8 {
         let offset = self.transport + MIN_HEADER_LEN;
         let mut len = 0;
         while len < self.options_len {
@@ -197,12 +222,7 @@ impl Located {
             }
             len = len.saturating_add(option_len);
         }
-        let len = len.min(self.options_len);
-        if frame.copy(offset, len.into(), into) {
-            len
-        } else {
-            0
-        }
+        len.min(self.options_len)
     }
 
     /// Copies the beginning of the payload; gives the number of its octets.

@@ -198,9 +198,6 @@ fn release() -> String {
 
 #[cfg(test)]
 mod tests {
-    use synfin_ebpf::flow::filter::Filter;
-    use synfin_ebpf::wire::Tunnels;
-
     use super::*;
 
     fn creating(name: &str, errno: Errno) -> String {
@@ -210,10 +207,7 @@ mod tests {
         });
         let options = LoadOptions {
             ring_size: 4096,
-            table_size: 1,
-            filter: Filter::default(),
-            accounts: None,
-            tunnels: Tunnels::OFF,
+            ..LoadOptions::default()
         };
         AttachError::load(error, &options).to_string()
     }

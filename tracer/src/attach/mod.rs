@@ -14,6 +14,8 @@ pub use device::{Device, Watcher};
 pub use error::AttachError;
 pub use hook::{Attachment, Ingress, XdpChoice};
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -26,13 +28,28 @@ use crate::source::AccountTable;
 /// For how long a significant segment keeps its connection watched, in seconds.
 const WATCH_SECONDS: u64 = 8;
 
+/// The table of openings and closings has at least as many entries as the CPUs take at once, and no
+/// more than the programs have bits for.
+const MIN_FLOWS: u32 = 1 << 10;
+const MAX_FLOWS: u32 = 1 << 24;
+/// Its entries for each bucket, which has slots for seven.
+const FLOWS_A_BUCKET: u32 = 4;
+/// Slots of the watch filter that share a cache line.
+const SLOTS_A_LINE: u32 = 16;
+/// The part of a second's events of unproved connections that may come at once.
+const UNPROVED_AT_ONCE: u32 = 4;
+
 /// What the programs are loaded with.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
     /// Size of the ring buffer in octets: a power of two, at least a page.
     pub ring_size: u32,
-    /// Connections that the table of openings and closings holds.
+    /// Connections that the table of openings and closings holds, at least.
     pub table_size: u32,
+    /// Slots of the watch filter: a power of two, at least 16.
+    pub watch_slots: u32,
+    /// Events a second that each CPU may give of connections that are not proved.
+    pub unproved_per_second: u32,
     /// Which connections are followed.
     pub filter: Filter,
     /// Connections that the segments are counted of; `None` where none are.
@@ -41,13 +58,28 @@ pub struct LoadOptions {
     pub tunnels: Tunnels,
 }
 
+impl Default for LoadOptions {
+    /// Everything is followed, as much of it as a small machine has room for.
+    fn default() -> Self {
+        Self {
+            ring_size: 1 << 24,
+            table_size: 1 << 16,
+            watch_slots: 1 << 16,
+            unproved_per_second: 50_000,
+            filter: Filter::default(),
+            accounts: None,
+            tunnels: Tunnels::OFF,
+        }
+    }
+}
+
 /// The loaded programs.
 pub struct Programs {
     ebpf: Ebpf,
 }
 
-/// A CPU's counters, behind them its count of events, and two words that mean nothing here.
-pub type CpuCounters = [u64; COUNTERS + 4];
+/// A CPU's counters, behind them its count of events, and words that mean nothing here.
+pub type CpuCounters = [u64; COUNTERS + 12];
 
 impl Programs {
     /// The program for XDP.
@@ -70,13 +102,36 @@ impl Programs {
     /// # Errors
     /// As [`Programs::load`], and where the octets are no such object.
     pub fn load_object(object: &[u8], options: &LoadOptions) -> Result<Self, AttachError> {
-        let watch_jiffies = u32::try_from(WATCH_SECONDS * tick::rate()?).unwrap_or(u32::MAX);
+        let ticks = tick::rate()?;
+        let watch_jiffies = u32::try_from(WATCH_SECONDS * ticks).unwrap_or(u32::MAX);
+        let flows = options
+            .table_size
+            .clamp(MIN_FLOWS, MAX_FLOWS)
+            .next_power_of_two();
+        let buckets = flows / FLOWS_A_BUCKET;
+        let flow_time_shift = (2 * ticks).ilog2();
+        let watch_lines = options
+            .watch_slots
+            .div_ceil(SLOTS_A_LINE)
+            .next_power_of_two();
+        let secret: [u64; 12] = std::array::from_fn(|_| RandomState::new().build_hasher().finish());
+        let secret = secret.map(u64::to_ne_bytes);
+        let unproved_a_jiffy = u64::from(options.unproved_per_second).div_ceil(ticks.max(1));
+        let unproved_a_jiffy = u32::try_from(unproved_a_jiffy).unwrap_or(u32::MAX);
+        let unproved_at_once = options.unproved_per_second / UNPROVED_AT_ONCE;
         let filter = options.filter.to_octets();
         let tunnels = options.tunnels.to_octets();
         let ring_watermark = u64::from(options.ring_size) / 4 * 3;
         let ebpf = EbpfLoader::new()
             .override_global("WATCH_JIFFIES", &watch_jiffies, true)
             .override_global("RING_WATERMARK", &ring_watermark, true)
+            .override_global("WATCH_MASK", &(watch_lines - 1), true)
+            .override_global("FLOW_MASK", &(flows - 1), true)
+            .override_global("BUCKET_MASK", &(buckets - 1), true)
+            .override_global("FLOW_TIME_SHIFT", &flow_time_shift, true)
+            .override_global("HASH_SECRET", secret.as_flattened(), true)
+            .override_global("UNPROVED_PER_JIFFY", &unproved_a_jiffy, true)
+            .override_global("UNPROVED_AT_ONCE", &unproved_at_once, true)
             .override_global("FILTER", &filter[..], true)
             .override_global(
                 "COUNT_SEGMENTS",
@@ -86,7 +141,9 @@ impl Programs {
             .map_max_entries("ACCOUNTS", options.accounts.unwrap_or(1))
             .override_global("TUNNELS", &tunnels[..], true)
             .map_max_entries("EVENTS", options.ring_size)
-            .map_max_entries("FLOWS", options.table_size)
+            .map_max_entries("FLOWS", flows)
+            .map_max_entries("BUCKETS", buckets)
+            .map_max_entries("WATCH", watch_lines)
             .load(object)
             .map_err(|error| AttachError::load(error, options))?;
         let mut programs = Self { ebpf };

@@ -15,10 +15,12 @@ use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Vantage, WATCH_SLOTS};
+use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Vantage};
 use synfin_ebpf::octets::Octets;
 use synfin_ebpf::wire::{Located, Tunnels};
 
+/// Slots of the watch filter.
+const WATCH_SLOTS: usize = 1 << 16;
 /// For how long a significant segment keeps its connection watched, in ns.
 const WATCH_NS: u64 = 8_000_000_000;
 
@@ -74,6 +76,17 @@ impl<N> Deref for Counted<N> {
 
     fn deref(&self) -> &Ledgers {
         &self.0.ledgers
+    }
+}
+
+/// A key, as it is.
+pub struct Aside(Key);
+
+impl Deref for Aside {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.0
     }
 }
 
@@ -236,6 +249,7 @@ impl<N> Place<N> {
 impl<N: Copy + Default> Host for Tracker<N> {
     type Entry = Entry<N>;
     type Ledgers = Counted<N>;
+    type Aside = Aside;
     type Slot<'a>
         = RefMut<'a, Event>
     where
@@ -247,13 +261,16 @@ impl<N: Copy + Default> Host for Tracker<N> {
         }
     }
 
-    fn is_watched(&self, slot: usize) -> bool {
-        let until = self.watch.get(slot).map_or(0, Cell::get);
+    fn is_watched(&self, hash: u32) -> bool {
+        let until = self
+            .watch
+            .get(hash as usize % WATCH_SLOTS)
+            .map_or(0, Cell::get);
         self.now_ns.get() < until
     }
 
-    fn watch(&self, slot: usize) {
-        if let Some(until) = self.watch.get(slot) {
+    fn watch(&self, hash: u32) {
+        if let Some(until) = self.watch.get(hash as usize % WATCH_SLOTS) {
             until.set(self.now_ns.get().saturating_add(WATCH_NS));
         }
     }
@@ -266,12 +283,15 @@ impl<N: Copy + Default> Host for Tracker<N> {
         &self.tunnels
     }
 
-    fn flow(&self, key: &Key) -> Option<Entry<N>> {
+    fn flow(&self, key: &Key, enter: bool) -> Option<Entry<N>> {
+        if enter {
+            return Some(Entry(self.kept_from_now_on(key)));
+        }
         self.kept(key).map(Entry)
     }
 
-    fn enter(&self, key: &Key) -> Option<Entry<N>> {
-        Some(Entry(self.kept_from_now_on(key)))
+    fn keep(&self, _: &Entry<N>, _: bool) {
+        // Whoever assembles the events says when it is forgotten.
     }
 
     fn accounts(&self) -> bool {
@@ -301,13 +321,17 @@ impl<N: Copy + Default> Host for Tracker<N> {
         flow.marks().set(flow.marks().get() & !mark.bits());
     }
 
+    fn set_aside(&self, key: Key) -> Aside {
+        Aside(key)
+    }
+
     fn now_ns(&self) -> u64 {
         self.now_ns.get()
     }
 
-    fn is_crowded(&self) -> bool {
+    fn admits_unproved(&self) -> bool {
         // Every event is taken before the next frame.
-        false
+        true
     }
 
     fn serial(&self) -> (u32, u64) {
