@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues, RingBuf};
-use aya::programs::{TestRun as _, TestRunOptions};
+use aya::programs::{TestRun, TestRunOptions, TestRunResult};
 use aya::util::nr_cpus;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use synfin::attach::{CpuCounters, LoadOptions, Programs};
 use synfin_ebpf::counters::Counter;
 
@@ -15,10 +18,7 @@ use super::scenario::Hook;
 /// The ring, in octets: more than the events of one series.
 const RING: u32 = 1 << 24;
 /// Connections in the table.
-const TABLE: u32 = 1 << 16;
-
-/// Events a second of unproved connections: as many as there are.
-const UNPROVED: u32 = u32::MAX;
+const TABLE: u32 = 1 << 17;
 
 /// How frames become those of many connections, as the programs read it.
 pub(super) type Turn = [u32; 4];
@@ -42,17 +42,21 @@ pub(super) enum Which {
     Turns,
     /// Turns to the next connection, and runs the tracer.
     Turned,
+    /// Asks for the time.
+    Clock,
+    /// Takes room in the ring, and gives it back.
+    Ring,
 }
 
 impl Loaded {
-    pub(super) fn new(object: &Path) -> Result<Self> {
+    pub(super) fn new(object: &Path, closed: bool) -> Result<Self> {
         let object = fs::read(object).with_context(|| format!("read {}", object.display()))?;
         let mut programs = Programs::load_object(
             &object,
             &LoadOptions {
                 ring_size: RING,
                 table_size: TABLE,
-                unproved_per_second: UNPROVED,
+                unproved_per_second: if closed { 0 } else { u32::MAX },
                 ..LoadOptions::default()
             },
         )?;
@@ -64,26 +68,25 @@ impl Loaded {
         })
     }
 
-    /// Runs a program so many times; gives ns a run.
-    pub(super) fn run(&mut self, hook: Hook, which: Which, frame: &[u8], runs: u32) -> Result<f64> {
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            repeat: runs,
-            ..TestRunOptions::new()
-        };
+    /// Runs a program so many times, on one or more CPUs at once; gives ns a run, the mean of the CPUs.
+    pub(super) fn run(
+        &mut self,
+        hook: Hook,
+        which: Which,
+        frame: &[u8],
+        runs: u32,
+        cpus: usize,
+    ) -> Result<f64> {
         let name = name(hook, which);
-        let result = match hook {
-            Hook::Xdp => self.programs.xdp(name)?.test_run(options),
-            Hook::Tc => self.programs.classifier(name)?.test_run(options),
+        let times = match hook {
+            Hook::Xdp => on_cpus(cpus, self.programs.xdp(name)?, frame, runs, hook.pass()),
+            Hook::Tc => {
+                let program = self.programs.classifier(name)?;
+                on_cpus(cpus, program, frame, runs, hook.pass())
+            }
         };
-        let result = result.with_context(|| format!("run {name}"))?;
-        ensure!(
-            result.return_value == hook.pass(),
-            "{name} said {}",
-            result.return_value
-        );
-        // The kernel's own mean, in whole ns: around the runs its system call waits for other CPUs.
-        Ok(result.duration.as_secs_f64() * 1e9)
+        let times = times.with_context(|| format!("run {name}"))?;
+        Ok(times.iter().sum::<f64>() / cpus as f64)
     }
 
     /// Sets which connections come next, on every CPU.
@@ -112,12 +115,52 @@ impl Loaded {
     }
 }
 
+/// Runs a program on the first CPUs at once; gives ns a run on each.
+fn on_cpus<P>(cpus: usize, program: &P, frame: &[u8], runs: u32, pass: u32) -> Result<Vec<f64>>
+where
+    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult> + Sync,
+{
+    let run = |cpu| -> Result<f64> {
+        stay_on(cpu)?;
+        let result = program.test_run(TestRunOptions {
+            data_in: Some(frame),
+            repeat: runs,
+            ..TestRunOptions::new()
+        })?;
+        ensure!(
+            result.return_value == pass,
+            "it said {}",
+            result.return_value
+        );
+        // The kernel's own mean, in whole ns: around the runs its system call waits for other CPUs.
+        Ok(result.duration.as_secs_f64() * 1e9)
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..cpus).map(|cpu| scope.spawn(move || run(cpu))).collect();
+        let first = run(0);
+        let others = others.into_iter().map(|other| {
+            let run = other.join();
+            run.unwrap_or_else(|_| bail!("a thread panicked"))
+        });
+        [first].into_iter().chain(others).collect()
+    })
+}
+
+/// Keeps the thread on a CPU: each counts connections for itself, and its caches are its own.
+pub(super) fn stay_on(cpu: usize) -> Result<()> {
+    let mut only = CpuSet::new();
+    only.set(cpu).context("name a CPU")?;
+    sched_setaffinity(Pid::from_raw(0), &only).with_context(|| format!("stay on CPU {cpu}"))
+}
+
 const fn name(hook: Hook, which: Which) -> &'static str {
     match (hook, which) {
         (Hook::Xdp, Which::Idle) => "idle_xdp",
         (Hook::Xdp, Which::Tracer) => Programs::XDP,
         (Hook::Xdp, Which::Turns) => "turns_xdp",
         (Hook::Xdp, Which::Turned) => "turned_xdp",
+        (_, Which::Clock) => "clock_xdp",
+        (_, Which::Ring) => "ring_xdp",
         (Hook::Tc, Which::Idle) => "idle_tc",
         (Hook::Tc, Which::Tracer) => Programs::INGRESS,
         (Hook::Tc, Which::Turns) => "turns_tc",

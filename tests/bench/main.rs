@@ -13,8 +13,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
 use load::Loaded;
 use report::Report;
@@ -31,16 +29,13 @@ fn main() -> Result<()> {
         "the kernel times every run itself, which costs more than what is measured: \
          sysctl kernel.bpf_stats_enabled=0"
     );
-    // Each CPU counts connections for itself, and its caches are its own.
-    let mut first = CpuSet::new();
-    first.set(0).context("name the first CPU")?;
-    sched_setaffinity(Pid::from_raw(0), &first).context("stay on the first CPU")?;
+    load::stay_on(0)?;
     let mut report = Report::default();
     for scenario in scenarios() {
         if !scenario.is_named(&options.only) {
             continue;
         }
-        let mut loaded = Loaded::new(&options.object)?;
+        let mut loaded = Loaded::new(&options.object, scenario.is_closed())?;
         report.push(scenario.measure(&mut loaded, options.rounds)?);
     }
     print!("{}", report.table());

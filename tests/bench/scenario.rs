@@ -34,6 +34,10 @@ struct Series {
     place: u32,
     connections: u32,
     runs: u32,
+    /// CPUs that run it at once.
+    cpus: usize,
+    /// What stands for nothing, and for the tracer, where that is not what the number of connections says.
+    which: Option<(Which, Which)>,
     /// Events that it makes.
     events: usize,
 }
@@ -42,23 +46,23 @@ struct Series {
 pub(super) struct Scenario {
     hook: Hook,
     series: Vec<Series>,
-    /// The ring is full before it begins.
-    flooded: bool,
+    /// Nothing is reported of connections that are not proved.
+    closed: bool,
 }
 
 /// All of it.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut all = Vec::new();
+    let mut all = vec![Scenario::new(Hook::Xdp, Talk { v6: false }.references())];
     for hook in [Hook::Xdp, Hook::Tc] {
         for v6 in [false, true] {
             let talk = Talk { v6 };
             all.push(Scenario::new(hook, talk.established()));
             all.push(Scenario::new(hook, talk.lives()));
+            all.push(Scenario {
+                closed: true,
+                ..Scenario::new(hook, vec![talk.flood()])
+            });
         }
-        all.push(Scenario {
-            flooded: true,
-            ..Scenario::new(hook, vec![Talk { v6: false }.flood()])
-        });
     }
     all
 }
@@ -70,19 +74,40 @@ struct Talk {
 }
 
 impl Talk {
+    /// What the kernel takes for the two things that every report asks of it: they tell how fast the
+    /// machine is.
+    fn references(self) -> Vec<Series> {
+        let reference = |name: &str, which| Series {
+            name: name.into(),
+            which: Some((Which::Idle, which)),
+            ..self.data(1)
+        };
+        vec![
+            reference("(bpf_ktime_get_ns)", Which::Clock),
+            reference("(ring: reserve, discard)", Which::Ring),
+        ]
+    }
+
     /// Data segments of connections that nobody watches.
     fn established(self) -> Vec<Series> {
         let counts = [0, 10, 17, 20].map(|power| 1 << power);
-        let series = counts.map(|connections| {
-            let data = self.series("data", Sender::Client, Flags::ACK.with(Flags::PSH), 5, 7);
-            Series {
-                connections,
-                runs: QUIET,
-                events: 0,
-                ..data
-            }
+        let mut series: Vec<_> = counts.map(|connections| self.data(connections)).into();
+        let data = self.data(1);
+        series.push(Series {
+            name: format!("{}, two CPUs", data.name),
+            cpus: 2,
+            ..data
         });
-        series.into()
+        series
+    }
+
+    fn data(self, connections: u32) -> Series {
+        Series {
+            connections,
+            runs: QUIET,
+            events: 0,
+            ..self.series("data", Sender::Client, Flags::ACK.with(Flags::PSH), 5, 7)
+        }
     }
 
     /// Whole connections, one segment of each after the other.
@@ -112,7 +137,7 @@ impl Talk {
             connections: QUIET,
             runs: QUIET,
             events: 0,
-            ..self.series("SYN, ring full", Sender::Client, Flags::SYN, 1, 0)
+            ..self.series("SYN, gate closed", Sender::Client, Flags::SYN, 1, 0)
         }
     }
 
@@ -156,6 +181,8 @@ impl Talk {
                 },
             connections: HANDSHAKES,
             runs: HANDSHAKES,
+            cpus: 1,
+            which: None,
             events: HANDSHAKES as usize,
         }
     }
@@ -166,7 +193,7 @@ impl Scenario {
         Self {
             hook,
             series,
-            flooded: false,
+            closed: false,
         }
     }
 
@@ -183,17 +210,13 @@ impl Scenario {
             .iter()
             .map(|series| series.row(self.hook))
             .collect();
-        if self.flooded {
-            self.fill(loaded)?;
-        }
         for _ in 0..rounds {
             for (series, row) in self.series.iter().zip(&mut rows) {
                 let held = loaded.count(Counter::HeldSyn)?;
                 row.samples.push(series.sample(self.hook, loaded)?);
-                if self.flooded {
+                if self.closed {
                     let held = loaded.count(Counter::HeldSyn)? - held;
                     ensure!(held == u64::from(series.runs), "{held} SYNs were held back");
-                    continue;
                 }
                 let events = loaded.drain();
                 ensure!(
@@ -207,15 +230,9 @@ impl Scenario {
         Ok(rows)
     }
 
-    /// Fills the ring until SYNs are held back.
-    fn fill(&self, loaded: &mut Loaded) -> Result<()> {
-        let [series] = self.series.as_slice() else {
-            return Ok(());
-        };
-        while loaded.count(Counter::HeldSyn)? == 0 {
-            series.sample(self.hook, loaded)?;
-        }
-        Ok(())
+    /// Whether connections that are not proved are reported.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 
@@ -231,16 +248,16 @@ impl Series {
 
     /// The series twice: with the tracer and without.
     fn sample(&self, hook: Hook, loaded: &mut Loaded) -> Result<Sample> {
-        let (nothing, tracer) = if self.connections == 1 {
-            (Which::Idle, Which::Tracer)
-        } else {
-            (Which::Turns, Which::Turned)
+        let (nothing, tracer) = match self.which {
+            Some(which) => which,
+            None if self.connections == 1 => (Which::Idle, Which::Tracer),
+            None => (Which::Turns, Which::Turned),
         };
         let turn: Turn = [0, self.connections - 1, self.place, NET];
         loaded.turn(turn)?;
-        let idle_ns = loaded.run(hook, nothing, &self.frame, self.runs)?;
+        let idle_ns = loaded.run(hook, nothing, &self.frame, self.runs, self.cpus)?;
         loaded.turn(turn)?;
-        let tracer_ns = loaded.run(hook, tracer, &self.frame, self.runs)?;
+        let tracer_ns = loaded.run(hook, tracer, &self.frame, self.runs, self.cpus)?;
         Ok(Sample { idle_ns, tracer_ns })
     }
 }

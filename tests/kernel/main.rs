@@ -4,6 +4,7 @@ mod both;
 mod budget;
 mod captures;
 mod counted;
+mod flood;
 mod hostile;
 mod parity;
 mod selection;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         budget::cases(),
         captures::cases(),
         counted::cases(),
+        flood::cases(),
         hostile::cases(),
         parity::cases(),
         selection::cases(),

@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::{
     bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
-use synfin_ebpf::octets::{Octets, by_fours};
+use synfin_ebpf::octets::{Octets, copy_words};
 
 /// The frame of an XDP program.
 pub(crate) struct XdpFrame {
@@ -50,15 +50,14 @@ impl Octets for XdpFrame {
     }
 
     #[inline(always)]
-    fn by_fours<const N: usize>(
+    fn copy_words<const N: usize>(
         &self,
         offset: usize,
         len: usize,
-        put: impl FnMut(usize, [u8; 4]),
+        put: impl FnMut(usize, u64),
     ) -> bool {
         // What the verifier learns of these pointers ends with them.
-        let again = Self::new(self.ctx);
-        by_fours::<N>(len, |at| again.read(offset + at), put)
+        copy_words::<N, _>(&Self::new(self.ctx), offset, len, put)
     }
 
     #[inline(always)]
@@ -136,15 +135,14 @@ impl Octets for SkbFrame {
     }
 
     #[inline(always)]
-    fn by_fours<const N: usize>(
+    fn copy_words<const N: usize>(
         &self,
         offset: usize,
         len: usize,
-        put: impl FnMut(usize, [u8; 4]),
+        put: impl FnMut(usize, u64),
     ) -> bool {
         // What the verifier learns of these pointers ends with them.
-        let again = Self::as_it_lies(self.ctx);
-        by_fours::<N>(len, |at| again.read(offset + at), put)
+        copy_words::<N, _>(&Self::as_it_lies(self.ctx), offset, len, put)
     }
 
     #[inline(always)]

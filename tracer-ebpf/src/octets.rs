@@ -37,15 +37,16 @@ pub trait Octets {
     /// Copies `len` octets at `offset` to the start of `into`; tells whether the frame has them.
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool;
 
-    /// Puts away `len` octets at `offset`, four at a time by their number; tells whether the frame has them.
+    /// Puts away `len` octets at `offset`, a multiple of four, in `N` words as they lie in memory, with
+    /// zeros behind them; tells whether the frame has them.
     #[inline(always)]
-    fn by_fours<const N: usize>(
+    fn copy_words<const N: usize>(
         &self,
         offset: usize,
         len: usize,
-        put: impl FnMut(usize, [u8; 4]),
+        put: impl FnMut(usize, u64),
     ) -> bool {
-        by_fours::<N>(len, |at| self.read(offset + at), put)
+        copy_words::<N, _>(self, offset, len, put)
     }
 
     /// Length of the frame on the wire, in octets. A capture may hold fewer.
@@ -64,21 +65,26 @@ pub trait Octets {
     }
 }
 
-/// Reads `len` octets, up to 4 × `N`, and puts them away, four at a time by their number; tells whether
-/// all could be read.
+/// What [`Octets::copy_words`] does of itself.
 #[inline(always)]
-pub fn by_fours<const N: usize>(
+pub fn copy_words<const N: usize, F: Octets + ?Sized>(
+    frame: &F,
+    offset: usize,
     len: usize,
-    read: impl Fn(usize) -> Option<[u8; 4]>,
-    mut put: impl FnMut(usize, [u8; 4]),
+    mut put: impl FnMut(usize, u64),
 ) -> bool {
     let mut whole = true;
     for index in 0..N {
-        if index * 4 < len {
-            let octets = read(index * 4);
-            whole &= octets.is_some();
-            put(index, octets.unwrap_or_default());
-        }
+        let (at, left) = (offset + 8 * index, len.saturating_sub(8 * index));
+        let word = match left {
+            0 => Some(0),
+            1..8 => frame
+                .read(at)
+                .map(|[a, b, c, d]| u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0])),
+            _ => frame.read(at).map(u64::from_ne_bytes),
+        };
+        whole &= word.is_some();
+        put(index, word.unwrap_or(0));
     }
     whole
 }

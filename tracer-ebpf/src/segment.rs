@@ -91,6 +91,8 @@ impl Flags {
 
 /// The most octets of options that a header's data offset leaves room for (RFC 9293 §3.1).
 pub const MAX_OPTIONS: usize = 40;
+/// The words of eight octets that they take.
+pub const OPTION_WORDS: usize = MAX_OPTIONS / 8;
 
 /// The 16 octets of an address, held in two words in memory order; IPv4 in its IPv6-mapped form
 /// `::ffff:a.b.c.d`.

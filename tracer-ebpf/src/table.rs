@@ -39,7 +39,8 @@ pub(crate) struct Bucket {
     lock: u32,
     /// As [`Pointer`].
     pointers: [u32; SLOTS],
-    spare: u32,
+    /// The slot that is given away next.
+    turn: u32,
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
@@ -56,7 +57,7 @@ pub(crate) struct Shared(Flow);
 // marks make safe (see `synfin_ebpf::flow::Flow`).
 unsafe impl Sync for Shared {}
 
-/// Where an entry is, and of what kind: its number in bits 0 to 23, which is never 0, when it was last reported in 24 to
+/// Where an entry is, and of what kind: its number in bits 0 to 23, when it was last reported in 24 to
 /// 30 (in units of some seconds), and in 31 whether its connection is proved.
 #[derive(Clone, Copy)]
 struct Pointer(u32);
@@ -73,20 +74,12 @@ impl Pointer {
         Self(number | time << Self::TIME_SHIFT | u32::from(proved) << Self::PROVED_SHIFT)
     }
 
-    /// 1 where there is none, else 0.
+    /// Whether the connection is proved and still watched.
     #[inline(always)]
-    fn is_empty(self) -> u32 {
-        (u64::from(self.0).wrapping_sub(1) >> 63) as u32
-    }
-
-    /// 1 where the connection is proved and still watched, else 0: without a branch, of which the
-    /// verifier would follow each combination.
-    #[inline(always)]
-    fn is_kept(self, now: u32) -> u32 {
+    fn is_kept(self, now: u32) -> bool {
         let time = now >> globals::flow_time_shift();
         let age = time.wrapping_sub(self.0 >> Self::TIME_SHIFT) & Self::TIME;
-        let watched = age.wrapping_sub(globals::KEPT_TIMES + 1) >> 31;
-        watched & self.0 >> Self::PROVED_SHIFT
+        self.0 >> Self::PROVED_SHIFT != 0 && age <= globals::KEPT_TIMES
     }
 }
 
@@ -187,10 +180,13 @@ impl Way {
         // Another CPU may have entered it meanwhile.
         let mut slot = forget(self.find());
         if self.follow(slot).is_none() {
-            slot = SLOT as u64;
-            if let Some((number, cursor)) = give_out(cpu, self.identity, now) {
-                slot = forget(self.oldest(cursor, now));
-                self.give_away(slot as usize & SLOT, number, now);
+            // A slot that the connection had before is its slot again: another one would be hidden.
+            if slot & SLOT as u64 >= SLOTS as u64 {
+                slot = forget(self.next_slot(now));
+            }
+            slot &= SLOT as u64;
+            if let Some(number) = give_out(cpu, self.identity, now) {
+                self.give_away(slot as usize, number, now);
             }
         }
         // SAFETY: a word of the bucket. What was changed before was made known by an atomic operation.
@@ -212,18 +208,25 @@ impl Way {
         false
     }
 
-    /// An empty slot, or that whose entry was given out the longest ago, or one beyond all.
+    /// The slot that was given away the longest ago, those of proved connections that are still watched
+    /// left out, or one beyond all.
     #[inline(always)]
-    fn oldest(&self, cursor: u32, now: u32) -> u64 {
-        let mut first = SLOT as u32;
-        for slot in 0..SLOTS {
+    fn next_slot(&self, now: u32) -> u64 {
+        // SAFETY: a word of the bucket.
+        let mut slot = unsafe { ptr::read_volatile(&raw const (*self.bucket).turn) } as usize;
+        for _ in 0..SLOTS {
+            slot &= SLOT;
+            if slot >= SLOTS {
+                slot = 0;
+            }
             // SAFETY: inside the array.
             let pointer = Pointer(unsafe { ptr::read_volatile(self.pointer(slot)) });
-            let age = cursor.wrapping_sub(pointer.0) & globals::flow_mask();
-            let rank = (age + 1 | pointer.is_empty() << Pointer::TIME_SHIFT) << 3 | slot as u32;
-            first = first.max(rank & pointer.is_kept(now).wrapping_sub(1));
+            if !pointer.is_kept(now) {
+                return slot as u64;
+            }
+            slot += 1;
         }
-        (first & SLOT as u32).into()
+        SLOT as u64
     }
 
     #[inline(always)]
@@ -236,6 +239,7 @@ impl Way {
             let tag = (&raw mut (*self.bucket).tags).cast::<u32>().add(slot);
             ptr::write_volatile(self.pointer(slot), Pointer::new(number, now, false).0);
             atomic_xchg::<u32, { SeqCst }>(tag, self.tag);
+            ptr::write_volatile(&raw mut (*self.bucket).turn, slot as u32 + 1);
         }
     }
 
@@ -246,41 +250,38 @@ impl Way {
     }
 }
 
-/// Gives out the next entry, to the connection with this half of a hash; gives its number, and how many
-/// were taken by all CPUs.
+/// Gives out the next entry, to the connection with this half of a hash; gives its number.
 #[inline(always)]
-fn give_out(cpu: *mut Cpu, identity: u32, now: u32) -> Option<(u32, u32)> {
+fn give_out(cpu: *mut Cpu, identity: u32, now: u32) -> Option<u32> {
     for _ in 0..PASSED_OVER {
-        let (number, cursor) = next(cpu)?;
+        let number = next(cpu)?;
         let flow = &FLOWS.get(number)?.0;
-        if number != 0 && Pointer(flow.keeper.get()).is_kept(now) == 0 {
+        if !Pointer(flow.keeper.get()).is_kept(now) {
             flow.identity.set(identity);
             flow.marks().set(0);
             flow.keeper.set(0);
-            return Some((number, cursor));
+            return Some(number);
         }
     }
     None
 }
 
-/// The number of the next entry, which no other CPU gets before all have had their turn, and how many
-/// were taken by all.
+/// The number of the next entry, which no other CPU gets before all have had their turn.
 #[inline(always)]
-fn next(cpu: *mut Cpu) -> Option<(u32, u32)> {
+fn next(cpu: *mut Cpu) -> Option<u32> {
     let mask = globals::flow_mask();
     let cursor = CURSOR.get_ptr_mut(0)?;
     // SAFETY: the element belongs to this CPU; the cursor is one word that all add to.
     unsafe {
         let next = &raw mut (*cpu).next_flow;
-        let mut taken = ptr::read_volatile(cursor);
+        let taken = ptr::read_volatile(cursor);
         // A CPU that did nothing for half a turn takes new ones.
         if *next % CHUNK == 0 || taken.wrapping_sub(*next) > mask / 2 {
             *next = atomic_xadd::<u32, u32, { SeqCst }>(cursor, CHUNK);
-            taken = next.read().wrapping_add(CHUNK);
         }
         let number = *next & mask;
         *next = (*next).wrapping_add(1);
-        Some((number, taken))
+        Some(number)
     }
 }
 

@@ -10,7 +10,7 @@ use core::cell::Cell;
 use super::{Half, Host, Seen};
 use crate::event::Side;
 use crate::octets::Octets;
-use crate::segment::{MAX_OPTIONS, Segment};
+use crate::segment::{OPTION_WORDS, Segment};
 use crate::seq::Seq;
 
 /// What is kept of one connection: two cache lines. All zero is an entry that knows nothing.
@@ -24,8 +24,6 @@ pub struct Flow {
     pub keeper: Cell<u32>,
     lo_syn: Cell<u16>,
     hi_syn: Cell<u16>,
-    lo_opened_ns: Cell<u64>,
-    hi_opened_ns: Cell<u64>,
     lo: Endpoint,
     hi: Endpoint,
 }
@@ -33,23 +31,22 @@ pub struct Flow {
 #[derive(Debug)]
 #[repr(C)]
 struct Endpoint {
+    opened_ns: Cell<u64>,
     iss: Cell<u32>,
     fin_end: Cell<u32>,
-    /// Those behind the last hold nothing.
-    options: OptionWords,
+    /// The octets of options as they lie in memory, zero behind the last.
+    options: [Cell<u64>; OPTION_WORDS],
 }
-
-/// Octets of options, in words as they lie in memory.
-pub(crate) type OptionWords = [Cell<u32>; MAX_OPTIONS / 4];
 
 const _: () = assert!(size_of::<Flow>() == 128);
 
 impl Endpoint {
     const fn new() -> Self {
         Self {
+            opened_ns: Cell::new(0),
             iss: Cell::new(0),
             fin_end: Cell::new(0),
-            options: [const { Cell::new(0) }; MAX_OPTIONS / 4],
+            options: [const { Cell::new(0) }; OPTION_WORDS],
         }
     }
 }
@@ -174,8 +171,6 @@ impl Flow {
             keeper: Cell::new(0),
             lo_syn: Cell::new(0),
             hi_syn: Cell::new(0),
-            lo_opened_ns: Cell::new(0),
-            hi_opened_ns: Cell::new(0),
             lo: Endpoint::new(),
             hi: Endpoint::new(),
         }
@@ -237,11 +232,11 @@ impl Flow {
             host.clear(self, Mark(!kept));
             begins = !simultaneous;
         }
-        self.opened_ns(half).set(seen.now_ns);
+        own.opened_ns.set(seen.now_ns);
         own.iss.set(segment.seq.0);
         let options_len = seen.located.copy_options(seen.frame, |index, octets| {
             if let Some(word) = own.options.get(index) {
-                word.set(u32::from_ne_bytes(octets));
+                word.set(octets);
             }
         });
         let count = SynCount::first(options_len);
@@ -294,10 +289,13 @@ impl Flow {
             if self.has(Mark::syn_ack(half)) {
                 side.known |= Side::SYN_ACK;
             }
-            side.opened_ns = self.opened_ns(half).get();
+            side.opened_ns = own.opened_ns.get();
             side.iss = own.iss.get();
             let count = SynCount(self.syn_count(half).get());
-            tell_options(&own.options, count.options_len(), side);
+            side.options_len = count.options_len();
+            for (octets, word) in side.options.chunks_exact_mut(8).zip(&own.options) {
+                octets.copy_from_slice(&word.get().to_ne_bytes());
+            }
             side.syns = count.syns();
         }
         if self.has(Mark::fin(half)) {
@@ -316,14 +314,6 @@ impl Flow {
         match half {
             Half::Lo => &self.lo_syn,
             Half::Hi => &self.hi_syn,
-        }
-    }
-
-    #[inline(always)]
-    const fn opened_ns(&self, half: Half) -> &Cell<u64> {
-        match half {
-            Half::Lo => &self.lo_opened_ns,
-            Half::Hi => &self.hi_opened_ns,
         }
     }
 
@@ -352,8 +342,8 @@ pub(super) fn tell_lone<F: Octets + ?Sized>(seen: &Seen<'_, F>, side: &mut Side)
         side.iss = segment.seq.0;
         let options = &mut side.options;
         side.options_len = seen.located.copy_options(seen.frame, |index, octets| {
-            if let Some(place) = options.get_mut(index * 4..index * 4 + 4) {
-                place.copy_from_slice(&octets);
+            if let Some(place) = options.get_mut(index * 8..index * 8 + 8) {
+                place.copy_from_slice(&octets.to_ne_bytes());
             }
         });
         side.syns = 1;
@@ -361,16 +351,5 @@ pub(super) fn tell_lone<F: Octets + ?Sized>(seen: &Seen<'_, F>, side: &mut Side)
     if segment.flags.fin() {
         side.known |= Side::FIN;
         side.fin_end = segment.end().0;
-    }
-}
-
-/// Tells as many octets of options as there are, of a side that has none yet.
-#[inline(always)]
-fn tell_options(words: &OptionWords, len: u8, side: &mut Side) {
-    side.options_len = len;
-    for (index, (octets, word)) in (side.options.chunks_exact_mut(4).zip(words)).enumerate() {
-        if index * 4 < usize::from(len) {
-            octets.copy_from_slice(&word.get().to_ne_bytes());
-        }
     }
 }

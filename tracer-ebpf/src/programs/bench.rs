@@ -1,12 +1,16 @@
 //! For benches only: programs that do nothing, to be measured against, and programs that give every
 //! run another connection, with and without the tracker behind that.
 
-use aya_ebpf::bindings::{tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS};
+use aya_ebpf::bindings::{BPF_RB_NO_WAKEUP, tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 
+use synfin_ebpf::event::{Direction, Event};
+
 use super::{tc, xdp as ingress};
+use crate::maps::EVENTS;
 
 /// No word of an address is further behind the frame's beginning.
 const FARTHEST: u32 = 64;
@@ -39,6 +43,25 @@ fn idle_tc(_: TcContext) -> i32 {
     TCX_NEXT
 }
 
+/// Asks for the time, as every report does.
+#[xdp(frags)]
+#[inline(always)]
+fn clock_xdp(_: XdpContext) -> u32 {
+    // SAFETY: takes nothing and only reads a clock.
+    core::hint::black_box(unsafe { bpf_ktime_get_ns() });
+    XDP_PASS
+}
+
+/// Takes room for an event and gives it back empty, as every report does with a full one.
+#[xdp(frags)]
+#[inline(always)]
+fn ring_xdp(_: XdpContext) -> u32 {
+    if let Some(event) = EVENTS.reserve::<Event>(0) {
+        event.discard(BPF_RB_NO_WAKEUP.into());
+    }
+    XDP_PASS
+}
+
 #[xdp(frags)]
 #[inline(always)]
 fn turns_xdp(ctx: XdpContext) -> u32 {
@@ -64,7 +87,7 @@ fn turned_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn turned_tc(ctx: TcContext) -> i32 {
     turn(ctx.data(), ctx.data_end());
-    tc::look(&ctx, synfin_ebpf::event::Direction::Ingress)
+    tc::look(&ctx, Direction::Ingress)
 }
 
 /// Makes the frame one of the next connection.

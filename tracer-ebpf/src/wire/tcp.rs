@@ -5,7 +5,7 @@ use core::cell::Cell;
 use super::descent::Outer;
 use super::{Network, Reject, Transport, Version};
 use crate::octets::Octets;
-use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Scope, Segment};
+use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, OPTION_WORDS, Scope, Segment};
 use crate::seq::Seq;
 
 const MIN_WORDS: u8 = 5;
@@ -161,16 +161,16 @@ impl Located {
         Ok([endpoint(source, 0)?, endpoint(destination, 2)?])
     }
 
-    /// Puts away the options, four octets at a time by their number; gives the number of their octets.
-    /// Of a frame that was cut short, those are put away that it has as a whole.
+    /// Puts away the options, in words as they lie in memory, with zeros behind them; gives the number
+    /// of their octets. Of a frame that was cut short, those are put away that it has as a whole.
     #[inline(always)]
     pub fn copy_options<F: Octets + ?Sized>(
         &self,
         frame: &F,
-        mut put: impl FnMut(usize, [u8; 4]),
+        mut put: impl FnMut(usize, u64),
     ) -> u8 {
         let (offset, len) = (self.transport + MIN_HEADER_LEN, self.options_len);
-        if frame.by_fours::<{ MAX_OPTIONS / 4 }>(offset, len.into(), &mut put) {
+        if frame.copy_words::<OPTION_WORDS>(offset, len.into(), &mut put) {
             len
         } else if F::MAY_BE_CUT {
             self.copy_whole_options(frame, put)
@@ -183,14 +183,17 @@ impl Located {
     fn copy_whole_options<F: Octets + ?Sized>(
         &self,
         frame: &F,
-        mut put: impl FnMut(usize, [u8; 4]),
+        mut put: impl FnMut(usize, u64),
     ) -> u8 {
         let offset = self.transport + MIN_HEADER_LEN;
         let len = self.whole_options(frame);
         let octets = Cell::new([0; MAX_OPTIONS]);
         let copied = len > 0 && frame.copy(offset, len.into(), &octets);
-        for (index, octets) in octets.get().chunks_exact(4).enumerate() {
-            put(index, octets.try_into().unwrap_or_default());
+        for (index, octets) in octets.get().chunks_exact(8).enumerate() {
+            put(
+                index,
+                u64::from_ne_bytes(octets.try_into().unwrap_or_default()),
+            );
         }
         if copied { len } else { 0 }
     }

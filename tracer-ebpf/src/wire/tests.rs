@@ -91,7 +91,7 @@ fn refused(frame: &[u8]) -> Reject {
 fn copied_options<F: Octets + ?Sized>(located: &Located, frame: &F) -> (u8, [u8; MAX_OPTIONS]) {
     let mut options = [0; MAX_OPTIONS];
     let len = located.copy_options(frame, |index, octets| {
-        options[4 * index..4 * index + 4].copy_from_slice(&octets);
+        options[8 * index..8 * index + 8].copy_from_slice(&octets.to_ne_bytes());
     });
     (len, options)
 }

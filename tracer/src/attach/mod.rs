@@ -32,8 +32,8 @@ const WATCH_SECONDS: u64 = 8;
 /// more than the programs have bits for.
 const MIN_FLOWS: u32 = 1 << 10;
 const MAX_FLOWS: u32 = 1 << 24;
-/// Its entries for each bucket, which has slots for seven.
-const FLOWS_A_BUCKET: u32 = 4;
+/// Its entries for each bucket: few enough that its seven slots hardly ever run out before the entries do.
+const FLOWS_A_BUCKET: u32 = 2;
 /// Slots of the watch filter that share a cache line.
 const SLOTS_A_LINE: u32 = 16;
 /// The part of a second's events of unproved connections that may come at once.
