@@ -181,7 +181,7 @@ impl Both {
 
     /// The counters of all CPUs, and the number of events that they made.
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
-        let mut sum: CpuCounters = [0; COUNTERS + 12];
+        let mut sum: CpuCounters = [0; COUNTERS + 13];
         for cpu in self.counters.get(&0, 0)?.iter() {
             // Behind them are words that mean nothing.
             for (total, counter) in sum.iter_mut().zip(cpu).take(COUNTERS + 1) {

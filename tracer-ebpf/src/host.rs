@@ -11,7 +11,7 @@ use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::event::{ABI_VERSION, Event};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{Flow, Host, Key, Ledgers, Mark};
+use synfin_ebpf::flow::{Flow, Host, Key, Ledgers, Mark, Unproved};
 use synfin_ebpf::wire::{Located, Tunnels};
 
 use crate::globals;
@@ -216,19 +216,22 @@ impl Host for Kernel {
     }
 
     #[inline(always)]
-    fn admits_unproved(&self) -> bool {
-        // SAFETY: a valid element, which belongs to this CPU.
+    fn admits(&self, kind: Unproved) -> bool {
+        let (now, (a_jiffy, at_once)) = (jiffies(), globals::unproved());
+        // SAFETY: a valid element, which belongs to this CPU; the kind is inside the array.
         let left = unsafe {
-            let (left, at) = (
-                &raw mut (*self.cpu).unproved,
-                &raw mut (*self.cpu).unproved_at,
-            );
-            let (now, (a_jiffy, at_once)) = (jiffies(), globals::unproved());
-            let since = u64::from(now.wrapping_sub(*at));
+            let at = &raw mut (*self.cpu).unproved_at;
+            let kinds = (&raw mut (*self.cpu).unproved).cast::<u32>();
+            let since = now.wrapping_sub(*at);
             if since > 0 {
                 *at = now;
-                *left = (u64::from(*left) + since * u64::from(a_jiffy)).min(at_once.into()) as u32;
+                for kind in 0..Unproved::KINDS {
+                    let left = kinds.add(kind);
+                    let more = u64::from(since) * u64::from(a_jiffy);
+                    *left = (u64::from(*left) + more).min(at_once.into()) as u32;
+                }
             }
+            let left = kinds.add(kind as usize % Unproved::KINDS);
             let before = *left;
             *left = before.saturating_sub(1);
             before

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use synfin_ebpf::counters::COUNTERS;
-use synfin_ebpf::flow::{Key, Ledgers};
+use synfin_ebpf::flow::{Key, Ledgers, Unproved};
 
 use crate::table::{Bucket, Shared};
 
@@ -58,12 +58,12 @@ pub(crate) struct Cpu {
     pub(crate) counters: [u64; COUNTERS],
     /// Events made, the lost ones included.
     pub(crate) serial: u64,
-    /// How many events of connections that are not proved may be given, and as of when, in jiffies.
-    pub(crate) unproved: u32,
+    /// How many events of connections that are not proved may be given, by kind.
+    pub(crate) unproved: [u32; Unproved::KINDS],
+    /// As of when that is, in jiffies.
     pub(crate) unproved_at: u32,
     /// The entry that is given out next; a multiple of a chunk where there is none.
     pub(crate) next_flow: u32,
-    pub(crate) padding: u32,
     /// The key of the connection at hand.
     pub(crate) key: Key,
     /// Where words go and come back without the verifier's knowledge of them.

@@ -97,8 +97,9 @@ pub trait Host {
     fn now_ns(&self) -> u64;
 
     /// Whether there is room for one more event of a connection that is not proved. Few enough of them
-    /// are given that a flood leaves room and time for the others.
-    fn admits_unproved(&self) -> bool;
+    /// are given that a flood leaves room and time for the others; each kind by itself, so that one of
+    /// SYNs does not hide how older connections end.
+    fn admits(&self, kind: Unproved) -> bool;
 
     /// The CPU, and its count of events before this one.
     fn serial(&self) -> (u32, u64);
@@ -446,9 +447,10 @@ fn report<F: Octets + ?Sized, H: Host>(
     host: &H,
 ) {
     let segment = &seen.segment;
-    if !flow.is_some_and(Flow::is_proved) && !host.admits_unproved() {
+    let kind = Unproved::of(segment.flags);
+    if !flow.is_some_and(Flow::is_proved) && !host.admits(kind) {
         // A flood must not hide a real connection: the event that proves one carries its opening.
-        host.count(held(segment.flags).index());
+        host.count(kind.counter().index());
         return;
     }
     let (cpu, serial) = host.serial();
@@ -506,12 +508,40 @@ fn report<F: Octets + ?Sized, H: Host>(
     host.count(counter.index());
 }
 
-/// The counter of a segment that is held back.
-#[inline(always)]
-const fn held(flags: Flags) -> Counter {
-    match (flags.syn(), flags.ack()) {
-        (true, false) => Counter::HeldSyn,
-        (true, true) => Counter::HeldSynAck,
-        (false, _) => Counter::HeldOther,
+/// What kind of segment may be held back, whose connection is not proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Unproved {
+    /// A SYN without ACK.
+    Syn = 0,
+    /// A SYN-ACK.
+    SynAck,
+    /// A reset.
+    Rst,
+    /// Any other.
+    Other,
+}
+
+impl Unproved {
+    /// How many there are.
+    pub const KINDS: usize = 4;
+
+    #[inline(always)]
+    const fn of(flags: Flags) -> Self {
+        match (flags.syn(), flags.ack(), flags.rst()) {
+            (true, false, _) => Self::Syn,
+            (true, true, _) => Self::SynAck,
+            (false, _, true) => Self::Rst,
+            (false, _, false) => Self::Other,
+        }
+    }
+
+    #[inline(always)]
+    const fn counter(self) -> Counter {
+        match self {
+            Self::Syn => Counter::HeldSyn,
+            Self::SynAck => Counter::HeldSynAck,
+            Self::Rst | Self::Other => Counter::HeldOther,
+        }
     }
 }

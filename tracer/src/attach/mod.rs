@@ -79,7 +79,7 @@ pub struct Programs {
 }
 
 /// A CPU's counters, behind them its count of events, and words that mean nothing here.
-pub type CpuCounters = [u64; COUNTERS + 12];
+pub type CpuCounters = [u64; COUNTERS + 13];
 
 impl Programs {
     /// The program for XDP.

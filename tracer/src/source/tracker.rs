@@ -15,7 +15,7 @@ use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Vantage};
+use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Unproved, Vantage};
 use synfin_ebpf::octets::Octets;
 use synfin_ebpf::wire::{Located, Tunnels};
 
@@ -329,7 +329,7 @@ impl<N: Copy + Default> Host for Tracker<N> {
         self.now_ns.get()
     }
 
-    fn admits_unproved(&self) -> bool {
+    fn admits(&self, _: Unproved) -> bool {
         // Every event is taken before the next frame.
         true
     }
