@@ -12,6 +12,8 @@ pub enum Counter {
     NotTcp,
     /// TCP segments seen, whether they mattered or not.
     Segments,
+    /// SYNs without ACK seen, reported or not.
+    Syns,
     /// Segments looked at in full: a significant flag, or a watched connection.
     Examined,
     /// Examined segments that `--port` or `--host` left out.

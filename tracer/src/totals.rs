@@ -47,6 +47,7 @@ impl Totals {
             events: vec![
                 ("frames", self.get(Counter::Frames)),
                 ("TCP segments", self.get(Counter::Segments)),
+                ("SYNs", self.get(Counter::Syns)),
                 ("events", self.get(Counter::Events)),
                 ("copies", self.get(Counter::Copies)),
                 ("late segments", counts.late),

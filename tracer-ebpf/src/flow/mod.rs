@@ -191,6 +191,9 @@ fn follow<F: Octets + ?Sized, H: Host>(
         host.count(Counter::Filtered.index());
         return Ok(());
     }
+    if located.flags.syn() && !located.flags.ack() {
+        host.count(Counter::Syns.index());
+    }
     let seen = Seen {
         frame,
         located,
