@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use aya::util::nr_cpus;
 use aya_log::EbpfLogger;
 use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,14 +51,15 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         }
     }
     let mut watcher = Watcher::new(&devices).await?;
-    let load = LoadOptions {
-        ring_size: options.ring_size,
-        table_size: options.table_size,
+    let cpus = possible_cpus()?;
+    let sizes = &options.sizes;
+    let mut programs = Programs::load(&LoadOptions {
+        ring_size: sizes.ring(cpus),
+        table_size: sizes.table(cpus),
         filter,
-        accounts: options.account.then_some(options.account_size),
+        accounts: options.account.then_some(sizes.account_size),
         tunnels,
-    };
-    let mut programs = Programs::load(&load)?;
+    })?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;
     let egress = options.direction == Directions::Both;
     for device in &devices {
@@ -65,11 +67,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         say(format_args!("tracing {attachment}"));
     }
     if options.verbose > 0 {
-        say(format_args!(
-            "a ring of {} KiB, a table of {} connections",
-            options.ring_size >> 10,
-            options.table_size
-        ));
+        sizes.told(cpus, options.account).iter().for_each(say);
     }
     let mut present = devices.len();
     let result = loop {
@@ -293,6 +291,11 @@ impl log::Log for Diagnostics {
     }
 
     fn flush(&self) {}
+}
+
+/// CPUs that the kernel may bring up.
+fn possible_cpus() -> anyhow::Result<usize> {
+    nr_cpus().map_err(|(file, error)| anyhow!(error).context(format!("read {file}")))
 }
 
 async fn until(deadline: Option<Instant>) {
