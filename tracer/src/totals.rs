@@ -54,6 +54,7 @@ impl Totals {
                 ("stray segments", counts.stray),
             ],
             rejects: rejects.to_vec(),
+            flood: Vec::new(),
             losses: vec![
                 ("ring_full", ring_full),
                 // Beyond what the programs counted.
@@ -81,6 +82,8 @@ pub struct Told {
     pub events: Vec<(&'static str, u64)>,
     /// Frames that were not taken for a reason.
     pub rejects: Vec<(&'static str, u64)>,
+    /// Floods, and what of them is not listed; nothing where there were none.
+    pub flood: Vec<(&'static str, u64)>,
     /// What was seen and did not get here.
     pub losses: Vec<(&'static str, u64)>,
 }
@@ -92,6 +95,7 @@ impl Told {
         sink::Counters {
             events: &self.events,
             rejects: &self.rejects,
+            flood: &self.flood,
             losses: &self.losses,
         }
     }

@@ -211,6 +211,17 @@ impl Assembler {
         self.tracks.len()
     }
 
+    /// Whether the event's connection is followed, and open as far as it was seen: no opening of it is
+    /// waited for.
+    pub fn has_opened(&mut self, event: &Event) -> bool {
+        let (key, _) = Key::of(&event.endpoints(), Scope(event.scope));
+        let Found::Live(slot) = self.tracks.find(&key) else {
+            return false;
+        };
+        let life = self.tracks.get_mut(slot).map(|tracked| &tracked.life);
+        matches!(life, Some(Life::Track(track)) if track.established() || track.unobserved())
+    }
+
     /// Notes that events were lost: connections that are there now may lack steps.
     pub const fn lost(&mut self, events: u64) {
         self.counts.lost = self.counts.lost.saturating_add(events);
