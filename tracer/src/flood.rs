@@ -1,7 +1,7 @@
 //! Tells a flood of SYNs, and keeps what it opens away from the assembler: counted, not listed.
 //!
-//! In: every event before the assembler takes it, and the programs' counters four times a second. Out:
-//! whether the assembler takes the event, and now and then a line to be said. Time is an argument.
+//! In: every event, and the programs' counters four times a second. Out: the events that the assembler
+//! takes, and now and then a line to be said. Time is an argument.
 //! Absent on purpose: a memory of single openings. Whether one is listed is decided by when it began
 //! and whom it asks, so that memory is fixed, and what is known of a connection is whole or nothing.
 
@@ -20,6 +20,8 @@ use synfin_ebpf::counters::Counter;
 use synfin_ebpf::event::Event;
 use synfin_ebpf::segment::Endpoint;
 
+use crate::assembler::{Assembler, Output};
+use crate::source::Clock;
 use crate::totals::Totals;
 pub use marked::Marked;
 use part::{Kind, Part};
@@ -191,11 +193,36 @@ impl Flood {
         self.lasting.is_some()
     }
 
-    /// Takes an event; tells whether the assembler takes it, too. `is_open` tells whether the assembler
-    /// knows its connection to be open.
-    pub fn admits(&mut self, event: &Event, is_open: impl FnOnce() -> bool) -> bool {
-        self.latest_ns = self.latest_ns.max(event.time_ns);
+    /// Takes an event, and has the assembler take it unless it is of an opening that is not listed; tells
+    /// whether it did.
+    pub fn pass(
+        &mut self,
+        event: &Event,
+        assembler: &mut Assembler,
+        clock: Clock,
+        output: &mut impl Output,
+    ) -> bool {
         let part = Part::of(event);
+        if !self.admits(event, part, || assembler.has_opened(event)) {
+            return false;
+        }
+        let flood = &*self;
+        let mut marked = Marked {
+            flood,
+            clock,
+            output,
+        };
+        if part == Part::Completes {
+            assembler.make_way_for(event, &mut marked);
+        }
+        assembler.observe(event, &mut marked);
+        true
+    }
+
+    /// Counts an event; tells whether the assembler takes it. `is_open` tells whether the assembler knows
+    /// its connection to be open.
+    fn admits(&mut self, event: &Event, part: Part, is_open: impl FnOnce() -> bool) -> bool {
+        self.latest_ns = self.latest_ns.max(event.time_ns);
         match part {
             Part::Opens(Kind::Syn) => {
                 self.counts.syns += 1;
@@ -224,7 +251,9 @@ impl Flood {
             }
             return true;
         }
-        if part == Part::Doubtful && is_open() {
+        // What comes again may still belong to a connection that is open by now.
+        let may_be_open = part == Part::Doubtful || event.sender.opened_ns < event.time_ns;
+        if may_be_open && is_open() {
             return true;
         }
         let count = match kind {

@@ -238,17 +238,7 @@ impl Reader {
             if missing > 0 {
                 assembler.lost(missing);
             }
-            if overload.flood.admits(event, || assembler.has_opened(event)) {
-                let (flood, output) = (&overload.flood, &mut *outlet);
-                assembler.observe(
-                    event,
-                    &mut Marked {
-                        flood,
-                        clock,
-                        output,
-                    },
-                );
-            }
+            overload.flood.pass(event, assembler, clock, outlet);
         });
         overload.look(|| counters.read().totals, losses, clock.now_ns);
         let mut marked = Marked {

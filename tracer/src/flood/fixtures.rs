@@ -18,6 +18,8 @@ pub(crate) struct Opening {
     server: [u8; 4],
     port: u16,
     at_ns: u64,
+    /// What is added to the numbers.
+    numbers: u32,
 }
 
 impl Opening {
@@ -28,6 +30,7 @@ impl Opening {
             server: SERVER,
             port,
             at_ns,
+            numbers: 0,
         }
     }
 
@@ -36,10 +39,23 @@ impl Opening {
         Self { server, ..self }
     }
 
+    /// The same with other numbers.
+    pub(crate) const fn numbered(self, numbers: u32) -> Self {
+        Self { numbers, ..self }
+    }
+
+    const fn iss(&self) -> u32 {
+        ISS + self.numbers
+    }
+
+    const fn irs(&self) -> u32 {
+        IRS + self.numbers
+    }
+
     pub(crate) fn syn(&self) -> Event {
         Event {
-            seq: ISS,
-            sender: side(ISS, self.at_ns, 0),
+            seq: self.iss(),
+            sender: side(self.iss(), self.at_ns, 0),
             ..self.by_client(0, Flags::SYN)
         }
     }
@@ -54,17 +70,26 @@ impl Opening {
 
     pub(crate) fn syn_ack(&self) -> Event {
         Event {
-            seq: IRS,
-            ack: ISS + 1,
+            seq: self.irs(),
+            ack: self.iss() + 1,
             why: Why::ACKS_SYN.0,
             ..self.both(self.by_server(1, Flags::SYN.with(Flags::ACK)))
         }
     }
 
+    /// The SYN-ACK once more, so much later.
+    pub(crate) fn syn_ack_again(&self, later_ns: u64) -> Event {
+        let mut event = self.syn_ack();
+        event.time_ns += later_ns;
+        event.sender.syns = 2;
+        event.why = 0;
+        event
+    }
+
     pub(crate) fn ack(&self) -> Event {
         Event {
-            seq: ISS + 1,
-            ack: IRS + 1,
+            seq: self.iss() + 1,
+            ack: self.irs() + 1,
             why: Why::ACKS_SYN.with(Why::FIRST_ACK).0,
             ..self.both(self.by_client(2, Flags::ACK))
         }
@@ -73,8 +98,8 @@ impl Opening {
     /// The server answers the SYN with RST.
     pub(crate) fn refusal(&self) -> Event {
         Event {
-            ack: ISS + 1,
-            receiver: side(ISS, self.at_ns, 0),
+            ack: self.iss() + 1,
+            receiver: side(self.iss(), self.at_ns, 0),
             ..self.by_server(1, Flags::RST.with(Flags::ACK))
         }
     }
@@ -82,7 +107,7 @@ impl Opening {
     /// The client answers the SYN-ACK with RST, or gives a connection up that it never used.
     pub(crate) fn abort(&self) -> Event {
         Event {
-            seq: ISS + 1,
+            seq: self.iss() + 1,
             ..self.both(self.by_client(3, Flags::RST))
         }
     }
@@ -130,8 +155,8 @@ impl Opening {
 
     /// With the opening of both sides, as the programs remember it.
     fn both(&self, event: Event) -> Event {
-        let client = side(ISS, self.at_ns, 0);
-        let server = side(IRS, self.at_ns + STEP_NS, Side::SYN_ACK);
+        let client = side(self.iss(), self.at_ns, 0);
+        let server = side(self.irs(), self.at_ns + STEP_NS, Side::SYN_ACK);
         let (sender, receiver) = if event.source_port == self.port {
             (server, client)
         } else {

@@ -83,17 +83,9 @@ impl World {
     fn take(&mut self, event: Event) -> bool {
         let flags = Flags(event.flags);
         self.counters[Counter::Syns.index()] += u64::from(flags.syn() && !flags.ack());
-        let assembler = &mut self.assembler;
-        let admitted = self.flood.admits(&event, || assembler.has_opened(&event));
-        if admitted {
-            let mut marked = Marked {
-                flood: &self.flood,
-                clock: clock(self.now_ns),
-                output: &mut self.records,
-            };
-            self.assembler.observe(&event, &mut marked);
-        }
-        admitted
+        let clock = clock(self.now_ns);
+        self.flood
+            .pass(&event, &mut self.assembler, clock, &mut self.records)
     }
 
     fn take_all(&mut self, events: &[Event]) -> Vec<bool> {

@@ -108,6 +108,48 @@ fn a_connection_that_completes_is_whole() {
 }
 
 #[test]
+fn what_comes_again_of_a_connection_that_is_open_is_its_own() {
+    let mut world = World::flooded();
+    let real = world.opening(7, 443);
+    world.take_all(&[real.syn(), real.syn_ack(), real.ack()]);
+    let again = [real.syn_again(SECOND), real.syn_ack_again(SECOND)];
+    assert_eq!(world.take_all(&again), [true; 2]);
+    let records = world.records_of(7);
+    assert_eq!(records.len(), 1, "{records:#?}");
+    assert_eq!(records[0].open.outcome, OpenOutcome::Established);
+}
+
+#[test]
+fn a_connection_in_the_place_of_another_one_is_one_of_its_own() {
+    // The one before lingers, was told, or never came to be.
+    type Case = (fn(&Opening) -> Vec<Event>, u64);
+    let before: [Case; 3] = [
+        (|it| vec![it.syn(), it.syn_ack(), it.ack(), it.abort()], 2),
+        (|it| vec![it.syn(), it.syn_ack(), it.ack(), it.abort()], 10),
+        (|it| vec![it.syn()], 2),
+    ];
+    for (events, windows) in before {
+        let mut world = World::new();
+        let first = world.opening(7, 443);
+        world.take_all(&events(&first));
+        (0..windows).for_each(|_| world.flood_window());
+        let second = world.opening(7, 443).numbered(900_000);
+        let events = [second.syn(), second.syn_ack(), second.ack()];
+        assert_eq!(world.take_all(&events), [false, false, true]);
+        let records = world.records_of(7);
+        let isns: Vec<_> = records.iter().map(|record| record.client.isn).collect();
+        assert_eq!(isns, [Some(Seq(ISS)), Some(Seq(ISS + 900_000))]);
+        assert_eq!(records[1].open.outcome, OpenOutcome::Established);
+        assert!(
+            records[0].anomalies.is_empty(),
+            "{:?}",
+            records[0].anomalies
+        );
+        assert!(records[1].previous.is_some());
+    }
+}
+
+#[test]
 fn an_opening_from_before_the_flood_keeps_its_segments_and_says_that_some_may_lack() {
     let outcome = |after: fn(&Opening) -> Vec<Event>| {
         let mut world = World::new();
