@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_host_that_is_no_address_is_refused,
         a_port_that_is_none_is_refused,
         a_ring_of_an_impossible_size_is_refused,
+        other_sizes_that_cannot_be_are_refused,
         an_unknown_format_mode_or_direction_is_refused,
         a_duration_that_is_none_is_refused,
         an_unknown_wish_is_refused_and_nothing_waits_for_the_end_while_it_follows,
@@ -57,6 +58,19 @@ fn a_port_that_is_none_is_refused() -> Result<()> {
 fn a_ring_of_an_impossible_size_is_refused() -> Result<()> {
     for size in ["3", "0", "16X", "5000", "-1", "99999999999G"] {
         refused(&["-i", "lo", &format!("--ring-size={size}")], "--ring-size")?;
+    }
+    Ok(())
+}
+
+fn other_sizes_that_cannot_be_are_refused() -> Result<()> {
+    for wrong in [
+        "--table-size=1",
+        "--watch-slots=1000",
+        "--unproved-rate=0",
+        "--flood-threshold=0",
+    ] {
+        let (flag, _) = wrong.split_once('=').unwrap_or_default();
+        refused(&["-i", "lo", wrong], flag)?;
     }
     Ok(())
 }
@@ -116,6 +130,9 @@ fn help_names_every_flag() -> Result<()> {
         "--count",
         "--ring-size",
         "--table-size",
+        "--watch-slots",
+        "--unproved-rate",
+        "--flood-threshold",
         "--max-connections",
         "--direction",
         "--xdp-mode",

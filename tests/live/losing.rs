@@ -87,6 +87,12 @@ fn what_a_full_ring_loses_is_counted_and_shown() -> Result<()> {
             0,
             "{mode}"
         );
+        assert!(
+            output.stderr.contains(&format!(
+                "s behind; {lost} events lost so far ({lost} ring_full"
+            )),
+            "{mode}: the loss was not said"
+        );
         let told = record::connections(&output.stdout)?;
         let whole = |connection: &record::Connection| {
             connection.open.outcome == "established" && connection.close.kind == "four_way"

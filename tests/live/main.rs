@@ -1,6 +1,7 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod flooding;
 mod judging;
 mod looking;
 mod losing;
@@ -15,6 +16,7 @@ use synfin_tests::suite;
 fn main() -> ExitCode {
     let cases = [
         article::cases(),
+        flooding::cases(),
         judging::cases(),
         looking::cases(),
         losing::cases(),

@@ -4,6 +4,7 @@ mod ends;
 mod limits;
 mod printing;
 mod read;
+mod sizes;
 mod tunnels;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use ends::Ends;
 pub use limits::Limits;
 pub use printing::{Format, Printing};
 pub use read::Read;
+pub use sizes::Sizes;
 pub use tunnels::Carriers;
 
 /// Traces TCP connections from the first SYN to the last ACK.
@@ -99,7 +101,7 @@ pub struct Trace {
     #[command(flatten)]
     pub printing: Printing,
 
-    /// Say more about what is attached and how; give it twice for sizes
+    /// Say the sizes of what is kept, too, and what they cost in memory
     #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 
@@ -125,40 +127,14 @@ pub struct Trace {
     #[command(flatten)]
     pub limits: Limits,
 
-    /// Size of the ring buffer, a power of two of at least 64K
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "16M",
-        value_parser = parse_ring_size,
-        help_heading = "Limits"
-    )]
-    pub ring_size: u32,
-
-    /// Connections in opening or closing that the kernel side remembers
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "65536",
-        value_parser = clap::value_parser!(u32).range(64..=1 << 24),
-        help_heading = "Limits"
-    )]
-    pub table_size: u32,
+    /// How much the kernel's side holds.
+    #[command(flatten)]
+    pub sizes: Sizes,
 
     /// Count every segment for its connection, too: packets, payload, retransmissions, duplicates,
     /// out-of-order segments and closed windows. Costs a look-up a segment
     #[arg(long, help_heading = "What to trace")]
     pub account: bool,
-
-    /// Connections that --account counts at once; past that the longest idle is forgotten
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "65536",
-        value_parser = clap::value_parser!(u32).range(64..=1 << 24),
-        help_heading = "Limits"
-    )]
-    pub account_size: u32,
 
     /// Hook for what arrives. auto takes native XDP on a NIC, and TCX on veth and other software
     /// devices, which native XDP would slow down
@@ -215,22 +191,6 @@ impl From<XdpMode> for XdpChoice {
     }
 }
 
-/// A size in octets with K, M or G behind it, that a ring buffer can have.
-fn parse_ring_size(text: &str) -> Result<u32, String> {
-    const RULE: &str = "a ring size is a power of two from 64K to 1G, for example 16M";
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" => 1,
-        "k" | "K" | "KiB" => 1 << 10,
-        "m" | "M" | "MiB" => 1 << 20,
-        "g" | "G" | "GiB" => 1 << 30,
-        _ => return Err(RULE.into()),
-    };
-    let size = digits.parse().ok().and_then(|n: u32| n.checked_mul(unit));
-    size.filter(|size| size.is_power_of_two() && (64 << 10..=1 << 30).contains(size))
-        .ok_or_else(|| RULE.into())
-}
-
 /// What is said where a flag was given more often than there is room for.
 fn too_many(flag: &str, most: usize, given: usize) -> String {
     format!("{flag} takes at most {most} values, and {given} were given")
@@ -259,14 +219,5 @@ mod tests {
         let ports = tunnels(&["--vxlan-port", "8472"]);
         assert_eq!(ports.ok(), Tunnels::with_vxlan_ports(&[8472]));
         assert!(tunnels(&["--vxlan-port", "1,2,3,4,5"]).is_err());
-    }
-
-    #[test]
-    fn sizes_are_powers_of_two_with_a_unit() {
-        assert_eq!(parse_ring_size("16M"), Ok(16 << 20));
-        assert_eq!(parse_ring_size("65536"), Ok(64 << 10));
-        for text in ["", "M", "3", "48K", "2G", "99999999999M", "16T", "é"] {
-            assert!(parse_ring_size(text).is_err(), "{text:?}");
-        }
     }
 }

@@ -5,7 +5,9 @@
 
 pub mod assembler;
 pub mod attach;
+pub mod behind;
 pub mod cli;
+pub mod flood;
 pub mod loss;
 pub mod outlet;
 pub mod printer;

@@ -47,12 +47,14 @@ impl Totals {
             events: vec![
                 ("frames", counters::frames(&self.0)),
                 ("TCP segments", self.get(Counter::Segments)),
+                ("SYNs", self.get(Counter::Syns)),
                 ("events", self.get(Counter::Events)),
                 ("copies", self.get(Counter::Copies)),
                 ("late segments", counts.late),
                 ("stray segments", counts.stray),
             ],
             rejects: rejects.to_vec(),
+            flood: Vec::new(),
             losses: vec![
                 ("ring_full", ring_full),
                 // Beyond what the programs counted.
@@ -80,6 +82,8 @@ pub struct Told {
     pub events: Vec<(&'static str, u64)>,
     /// Frames that were not taken for a reason.
     pub rejects: Vec<(&'static str, u64)>,
+    /// Floods, and what of them is not listed; nothing where there were none.
+    pub flood: Vec<(&'static str, u64)>,
     /// What was seen and did not get here.
     pub losses: Vec<(&'static str, u64)>,
 }
@@ -91,6 +95,7 @@ impl Told {
         sink::Counters {
             events: &self.events,
             rejects: &self.rejects,
+            flood: &self.flood,
             losses: &self.losses,
         }
     }

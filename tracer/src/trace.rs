@@ -3,12 +3,14 @@
 //! This is the place where the parts meet; each of them knows nothing of the others.
 
 mod counters;
+mod overload;
 
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use aya::util::nr_cpus;
 use aya_log::EbpfLogger;
 use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
 use crate::attach::{Device, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
+use crate::flood::Marked;
 use crate::loss::Losses;
 use crate::outlet::Outlet;
 use crate::printer::Printer;
@@ -24,6 +27,7 @@ use crate::say::say;
 use crate::source::{AccountTable, Clock, Record, Ring};
 use crate::writer::{self, Broken, Writer};
 use counters::Counters;
+use overload::Overload;
 
 /// Traces until a signal, the asked-for end, or the loss of all interfaces.
 ///
@@ -50,15 +54,17 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         }
     }
     let mut watcher = Watcher::new(&devices).await?;
-    let load = LoadOptions {
-        ring_size: options.ring_size,
-        table_size: options.table_size,
+    let cpus = possible_cpus()?;
+    let sizes = &options.sizes;
+    let mut programs = Programs::load(&LoadOptions {
+        ring_size: sizes.ring(cpus),
+        table_size: sizes.table(cpus),
         filter,
-        accounts: options.account.then_some(options.account_size),
+        accounts: options.account.then_some(sizes.account_size),
         tunnels,
-        ..LoadOptions::default()
-    };
-    let mut programs = Programs::load(&load)?;
+        watch_slots: sizes.watch_slots,
+        unproved_per_second: sizes.unproved_rate,
+    })?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;
     let egress = options.direction == Directions::Both;
     for device in &devices {
@@ -66,11 +72,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         say(format_args!("tracing {attachment}"));
     }
     if options.verbose > 0 {
-        say(format_args!(
-            "a ring of {} KiB, a table of {} connections",
-            options.ring_size >> 10,
-            options.table_size
-        ));
+        sizes.told(cpus, options.account).iter().for_each(say);
     }
     let mut present = devices.len();
     let result = loop {
@@ -132,6 +134,7 @@ struct Reader {
     ring: Ring,
     counters: Counters,
     losses: Losses,
+    overload: Overload,
     /// What is counted of each connection, where that was asked for.
     accounts: Option<AccountTable>,
     assembler: Assembler,
@@ -166,6 +169,7 @@ impl Reader {
             ring: Ring::new(programs)?,
             counters: Counters::new(programs)?,
             losses: Losses::default(),
+            overload: Overload::new(options.sizes.flood_threshold, Clock::read().now_ns),
             accounts: if options.account {
                 Some(programs.take_accounts()?)
             } else {
@@ -211,28 +215,40 @@ impl Reader {
         let Self {
             ring,
             losses,
+            overload,
             assembler,
             printer,
             accounts,
+            counters,
             ..
         } = self;
-        let mut outlet = Outlet {
+        let outlet = &mut Outlet {
             printer,
             forget: |key: &Key| accounts.as_ref()?.take(key),
         };
         assembler.set_wall_offset(clock.wall_offset_ns);
+        let mut first = true;
         let taken = ring.drain(|record| {
             let event = match record {
                 Record::Event(event) => event,
                 Record::Settled(settled) => return assembler.settle(settled),
             };
+            if std::mem::take(&mut first) {
+                overload.turn(event.time_ns, clock.now_ns);
+            }
             let missing = losses.observe(event);
             if missing > 0 {
                 assembler.lost(missing);
             }
-            assembler.observe(event, &mut outlet);
+            overload.flood.pass(event, assembler, clock, outlet);
         });
-        assembler.advance(clock.now_ns, &mut outlet);
+        overload.look(|| counters.read().totals, losses, clock.now_ns);
+        let mut marked = Marked {
+            flood: &overload.flood,
+            clock,
+            output: outlet,
+        };
+        assembler.advance(clock.now_ns, &mut marked);
         printer.hand_over(&mut self.writer);
         if let Some(diagnostics) = &mut self.diagnostics {
             diagnostics.flush();
@@ -241,7 +257,8 @@ impl Reader {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let deadline_ns = self.assembler.next_deadline_ns()?;
+        let deadlines = [self.assembler.next_deadline_ns(), self.overload.due_ns()];
+        let deadline_ns = deadlines.into_iter().flatten().min()?;
         let wait_ns = deadline_ns.saturating_sub(Clock::read().now_ns);
         Instant::now().checked_add(Duration::from_nanos(wait_ns))
     }
@@ -256,6 +273,10 @@ impl Reader {
                 .settle(u32::try_from(cpu).unwrap_or(u32::MAX), *made);
             self.assembler.lost(missing);
         }
+        let clock = Clock::read();
+        if let Some(line) = self.overload.flood.finish(&counted.totals, clock.now_ns) {
+            say(line);
+        }
         // Nothing comes any more that waiting could cost.
         self.writer.wait_for(PATIENCE);
         let mut more = true;
@@ -264,7 +285,12 @@ impl Reader {
                 printer: &mut self.printer,
                 forget: |key: &Key| self.accounts.as_ref()?.take(key),
             };
-            more = self.assembler.finish_some(FINISHED_AT_ONCE, &mut outlet);
+            let mut marked = Marked {
+                flood: &self.overload.flood,
+                clock,
+                output: &mut outlet,
+            };
+            more = self.assembler.finish_some(FINISHED_AT_ONCE, &mut marked);
             self.printer.hand_over(&mut self.writer);
         }
         self.printer.end(Clock::read().unix_ns());
@@ -276,7 +302,13 @@ impl Reader {
             ));
         }
         let lost = self.losses.total();
-        let told = counted.totals.told(self.assembler.counts(), lost, dropped);
+        let mut told = counted.totals.told(self.assembler.counts(), lost, dropped);
+        let Overload { flood, behind, .. } = &self.overload;
+        told.events.extend([
+            ("SYN events", flood.counts().syns),
+            ("ms behind at most", behind.most_ns() / 1_000_000),
+        ]);
+        told.flood = flood.counts().told();
         self.printer.sum_up(&told.counters());
     }
 }
@@ -294,6 +326,11 @@ impl log::Log for Diagnostics {
     }
 
     fn flush(&self) {}
+}
+
+/// CPUs that the kernel may bring up.
+fn possible_cpus() -> anyhow::Result<usize> {
+    nr_cpus().map_err(|(file, error)| anyhow!(error).context(format!("read {file}")))
 }
 
 async fn until(deadline: Option<Instant>) {

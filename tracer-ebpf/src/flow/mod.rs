@@ -264,14 +264,14 @@ fn follow<F: Octets + ?Sized, H: Host>(
 ) -> Result<(), Reject> {
     host.count(Counter::Examined.index());
     let (flags, counted) = (located.flags, host.accounts());
-    if flags.syn() && !flags.ack() {
-        host.count(Counter::Syns.index());
-    }
     let (key, half) = Key::of(&located.endpoints(frame)?, located.scope);
     let key = host.set_aside(key);
     if !host.filter().passes(&key) {
         host.count(Counter::Filtered.index());
         return Ok(());
+    }
+    if flags.syn() && !flags.ack() {
+        host.count(Counter::Syns.index());
     }
     // Only a SYN and a FIN are worth an entry: any other segment proves nothing without one. Where
     // every segment is counted, it still has its first data and first ACK told.

@@ -211,6 +211,36 @@ impl Assembler {
         self.tracks.len()
     }
 
+    /// Whether the event's connection is followed, and open as far as it was seen: no opening of it is
+    /// waited for.
+    pub fn has_opened(&mut self, event: &Event) -> bool {
+        let (key, _) = Key::of(&event.endpoints(), Scope(event.scope));
+        let Found::Live(slot) = self.tracks.find(&key) else {
+            return false;
+        };
+        let life = self.tracks.get_mut(slot).map(|tracked| &tracked.life);
+        matches!(life, Some(Life::Track(track)) if track.established() || track.unobserved())
+    }
+
+    /// Ends the connection of the event's addresses and ports where its sender has another number by now:
+    /// the segments that opened the next one may not have been given.
+    pub fn make_way_for(&mut self, event: &Event, output: &mut impl Output) {
+        let (key, half) = Key::of(&event.endpoints(), Scope(event.scope));
+        let (Found::Live(slot), Some(iss)) = (self.tracks.find(&key), event.sender.iss()) else {
+            return;
+        };
+        let tracked = self.tracks.get_mut(slot);
+        let Some(track) = tracked.and_then(|tracked| tracked.life.track_mut(&self.settings)) else {
+            return;
+        };
+        let before = track.side(track.role(half)).iss;
+        // Two CPUs may report in the wrong order.
+        let later = event.sender.opened_ns > track.first_ns;
+        if later && before.is_some_and(|before| before != iss) {
+            self.end(slot, Some(Ended::Superseded), event.time_ns, output);
+        }
+    }
+
     /// Notes that events were lost: connections that are there now may lack steps.
     pub const fn lost(&mut self, events: u64) {
         self.counts.lost = self.counts.lost.saturating_add(events);
@@ -432,7 +462,7 @@ impl Assembler {
         let flags = Flags(event.flags);
         let known = event.sender.iss().is_some() || event.receiver.iss().is_some();
         let opens = flags.syn() && !flags.ack() && !flags.anomalous();
-        if ended.is_some() && !opens {
+        if ended.is_some_and(|before| !opens && !is_of_another(event, &before)) {
             self.counts.late += 1;
             output.forget(&key);
             return None;
@@ -521,6 +551,19 @@ impl Assembler {
         }
         output.connection(connection, at_ns);
     }
+}
+
+/// Whether an event, by what the programs remember of its opening, is of another connection than the
+/// one before, though no SYN of it was given.
+fn is_of_another(event: &Event, before: &Before) -> bool {
+    let (sender, receiver) = (&event.sender, &event.receiver);
+    let client = if sender.is_passive() {
+        receiver
+    } else {
+        sender
+    };
+    let opened = sender.iss().is_some() && receiver.iss().is_some();
+    opened && client.iss() != before.told.client_isn
 }
 
 fn live(track: &Track, event: &Event, unix_ns: i128) -> Live {

@@ -40,6 +40,8 @@ pub struct Counters<'a> {
     pub events: &'a [(&'a str, u64)],
     /// Frames that were not taken for a reason.
     pub rejects: &'a [(&'a str, u64)],
+    /// Floods, and what of them is not listed; nothing where there were none.
+    pub flood: &'a [(&'a str, u64)],
     /// What was seen and did not get here.
     pub losses: &'a [(&'a str, u64)],
 }
@@ -138,6 +140,7 @@ impl Summary {
         line("odd", &listed(&odd, Zeros::Skip), out);
         line("events", &listed(counters.events, Zeros::Show), out);
         line("rejects", &listed(counters.rejects, Zeros::Skip), out);
+        line("flood", &listed(counters.flood, Zeros::Show), out);
         line("losses", &self.losses(counters.losses), out);
     }
 

@@ -200,6 +200,11 @@ fn the_summary_counts_what_the_records_say() {
     let counters = Counters {
         events: &[("segments", 1_204_331), ("events", 812)],
         rejects: &[("truncated", 3), ("bad_data_offset", 0)],
+        flood: &[
+            ("floods", 1),
+            ("unlisted_syn", 90_210),
+            ("unlisted_other", 0),
+        ],
         losses: &[("ring full", 12), ("slow reader", 0)],
     };
     let mut out = Vec::new();

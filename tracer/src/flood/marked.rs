@@ -1,0 +1,58 @@
+//! Marks the openings that may lack segments because some were held back.
+
+use std::net::IpAddr;
+
+use synfin_ebpf::account::Accounts;
+use synfin_ebpf::flow::Key;
+use synfin_ebpf::segment::{Address, Endpoint};
+
+use super::Flood;
+use crate::assembler::{Live, Output};
+use crate::source::Clock;
+use crate::timeline::{Connection, End, OpenOutcome, Step};
+
+/// An output behind which every record that was touched says so.
+pub struct Marked<'a, O> {
+    /// Knows what was held back, and when.
+    pub flood: &'a Flood,
+    /// As of now.
+    pub clock: Clock,
+    /// Takes the records.
+    pub output: &'a mut O,
+}
+
+impl<O: Output> Output for Marked<'_, O> {
+    fn follows(&self) -> bool {
+        self.output.follows()
+    }
+
+    fn step(&mut self, live: &Live, step: &Step) {
+        self.output.step(live, step);
+    }
+
+    fn connection(&mut self, mut connection: Connection, at_ns: u64) {
+        // What completed was proved with all of its opening.
+        if connection.open.outcome != OpenOutcome::Established {
+            let first_ns = connection.started_unix_ns - self.clock.wall_offset_ns;
+            let first_ns = u64::try_from(first_ns).unwrap_or(0);
+            let ends = [&connection.client, &connection.server].map(endpoint);
+            connection.observation_gap |= self.flood.touches(&ends, first_ns, self.clock.now_ns);
+        }
+        self.output.connection(connection, at_ns);
+    }
+
+    fn forget(&mut self, key: &Key) -> Option<Accounts> {
+        self.output.forget(key)
+    }
+}
+
+fn endpoint(end: &End) -> Endpoint {
+    let address = match end.address {
+        IpAddr::V4(address) => Address::v4(address.octets()),
+        IpAddr::V6(address) => Address::v6(address.octets()),
+    };
+    Endpoint {
+        address,
+        port: end.port,
+    }
+}

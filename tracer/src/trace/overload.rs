@@ -1,0 +1,56 @@
+//! Watches whether more comes than can be listed or read, and says so.
+
+use crate::behind::Behind;
+use crate::flood::{Flood, WINDOW_NS};
+use crate::loss::Losses;
+use crate::say::say;
+use crate::totals::Totals;
+use synfin_ebpf::counters::Counter;
+
+/// What comes in too large a number.
+pub(super) struct Overload {
+    pub(super) flood: Flood,
+    pub(super) behind: Behind,
+    looked_ns: u64,
+    /// Events were taken since then.
+    stirred: bool,
+}
+
+impl Overload {
+    pub(super) fn new(threshold: u32, now_ns: u64) -> Self {
+        Self {
+            flood: Flood::new(threshold, now_ns),
+            behind: Behind::default(),
+            looked_ns: now_ns,
+            stirred: false,
+        }
+    }
+
+    /// Takes the time of the first event of a turn, which began at `now_ns`.
+    pub(super) const fn turn(&mut self, first_ns: u64, now_ns: u64) {
+        self.stirred = true;
+        self.behind.turn(now_ns.saturating_sub(first_ns));
+    }
+
+    /// When to look at the counters next; never where nothing stirs.
+    pub(super) fn due_ns(&self) -> Option<u64> {
+        let watched = self.stirred || self.flood.lasts();
+        watched.then(|| self.looked_ns.saturating_add(WINDOW_NS))
+    }
+
+    /// Looks at the counters where that is due.
+    pub(super) fn look(&mut self, read: impl FnOnce() -> Totals, losses: &Losses, now_ns: u64) {
+        if self.due_ns().is_none_or(|due_ns| now_ns < due_ns) {
+            return;
+        }
+        let totals = read();
+        self.looked_ns = now_ns;
+        self.stirred = false;
+        let lines = [
+            self.flood.look(&totals, now_ns),
+            self.behind
+                .look(totals.get(Counter::RingFull), losses.total(), now_ns),
+        ];
+        lines.iter().flatten().for_each(say);
+    }
+}
