@@ -28,6 +28,7 @@ pub mod scratch;
 pub mod services;
 pub mod streams;
 pub mod suite;
+pub mod tallies;
 pub mod tshark;
 pub mod verdict;
 pub mod wait;

@@ -164,11 +164,19 @@ fn serve(
         _process: process,
         _scratch: scratch,
     };
-    wait::until(format!("{program} to listen"), || {
+    await_listener(namespace, port)
+        .with_context(|| format!("{program} said {}", server._process.stderr()))?;
+    Ok(server)
+}
+
+/// Waits until someone listens on a port.
+///
+/// # Errors
+/// Where nobody does in time.
+pub fn await_listener(namespace: &Namespace, port: u16) -> Result<()> {
+    wait::until(format!("a listener on port {port}"), || {
         namespace.enter(|| Ok(listens(port).then_some(())))
     })
-    .with_context(|| format!("{program} said {}", server._process.stderr()))?;
-    Ok(server)
 }
 
 /// Whether anyone listens on the port in the namespace of the calling thread.

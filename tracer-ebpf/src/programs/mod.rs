@@ -2,5 +2,7 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "bench")]
+mod bench_live;
 mod tc;
 mod xdp;

@@ -1,0 +1,133 @@
+//! Floods: how many segments a second the traced host takes in with each contestant beside none, and
+//! whether real connections are whole meanwhile.
+//!
+//! A frame is made, sent and taken in on the same CPU, so that none is dropped between two: the time of
+//! a known number of frames is what the host takes for them.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use synfin_tests::daemon;
+use synfin_tests::frames::Frame;
+use synfin_tests::netns::{FAR, NEAR};
+use synfin_tests::tallies;
+use synfin_tests::wait;
+
+use crate::contestants::{
+    Contestant, IDLE_TCX, IDLE_XDP, NOTHING, SYNFIN_TCX, SYNFIN_XDP, Watching,
+};
+use crate::cpus;
+use crate::programs::{Bench, Senders};
+use crate::report::{Report, Table};
+use crate::victim::{self, EVERYWHERE, MANY, ONE, Victim};
+use crate::whole;
+
+/// What is sent, from whom, and how often.
+struct Load {
+    title: &'static str,
+    frame: fn() -> Frame,
+    from: Senders,
+    count: u32,
+}
+
+const LOADS: [Load; 3] = [
+    Load {
+        title: "data segments of one connection",
+        frame: victim::data,
+        from: ONE,
+        count: 500_000,
+    },
+    Load {
+        title: "data segments of 65536 connections",
+        frame: victim::data,
+        from: MANY,
+        count: 500_000,
+    },
+    // Last, since it leaves much behind.
+    Load {
+        title: "SYNs to a listener",
+        frame: victim::syn,
+        from: EVERYWHERE,
+        count: 200_000,
+    },
+];
+
+/// Measures round by round, everyone in turns; then floods with real connections beside.
+pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
+    cpus::stay_on(cpus::CLIENT)?;
+    let mut bench = Bench::load(object)?;
+    let mut contestants = Contestant::present();
+    contestants.retain(|one| *one != Contestant::Tshark);
+    let mut tables = LOADS.map(|load| {
+        let mut table = Table::new(load.title, "million/s");
+        for one in &contestants {
+            table.contestant(one.name(), one.references());
+        }
+        table
+    });
+    for round in 0..rounds {
+        eprintln!("round {} of {rounds}", round + 1);
+        for one in &contestants {
+            turn(*one, &mut bench, &mut tables)?;
+        }
+        contestants.rotate_left(1);
+    }
+    let mut report = Report::default();
+    let [one, many, syns] = &tables;
+    for name in [SYNFIN_TCX, SYNFIN_XDP] {
+        report.at_least(syns, name, 0.9, NOTHING);
+    }
+    for table in [one, many] {
+        report.at_least(table, SYNFIN_XDP, 0.97, IDLE_XDP);
+        report.at_least(table, SYNFIN_TCX, 0.97, IDLE_TCX);
+    }
+    tables.into_iter().for_each(|table| report.table(table));
+    for ingress in whole::HOOKS {
+        whole::measure(ingress, &mut bench, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// One contestant's turn of a round, on a wire of its own.
+fn turn(one: Contestant, bench: &mut Bench, tables: &mut [Table]) -> Result<()> {
+    let victim = Victim::new()?;
+    let watching = one.start(&victim.link, bench)?;
+    let mut sent = 0;
+    for (load, table) in LOADS.iter().zip(tables) {
+        let rate = rate(load, &victim, bench)?;
+        table.push(one.name(), Some(rate / 1e6));
+        sent += u64::from(load.count);
+    }
+    counted(watching, sent, &victim)
+}
+
+/// Frames a second.
+fn rate(load: &Load, victim: &Victim, bench: &mut Bench) -> Result<f64> {
+    let link = &victim.link;
+    let before = tallies::frames(&link.near, NEAR)?.rx_packets;
+    let dropped = tallies::frames(&link.far, FAR)?.tx_dropped;
+    let begin = Instant::now();
+    bench.send(link, &(load.frame)(), load.from, load.count)?;
+    let took = begin.elapsed();
+    let all = before + u64::from(load.count);
+    wait::until("all frames to come in", || {
+        let lost = tallies::frames(&link.far, FAR)?.tx_dropped - dropped;
+        ensure!(lost == 0, "{lost} frames were lost on the wire");
+        Ok((tallies::frames(&link.near, NEAR)?.rx_packets >= all).then_some(()))
+    })?;
+    Ok(f64::from(load.count) / took.as_secs_f64())
+}
+
+/// Ends the watching, and holds the daemon to having counted every segment.
+fn counted(watching: Watching, sent: u64, victim: &Victim) -> Result<()> {
+    let is_daemon = watching.daemon().is_some();
+    let watched = watching.stop()?;
+    let Some(output) = watched.output.filter(|_| is_daemon) else {
+        return Ok(());
+    };
+    let all = sent + tallies::tcp(&victim.link.near, "OutSegs")?;
+    let segments = daemon::count(&output, daemon::SEGMENTS).unwrap_or(0);
+    ensure!(segments == all, "{segments} segments were counted of {all}");
+    Ok(())
+}
