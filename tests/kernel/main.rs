@@ -6,6 +6,7 @@ mod captures;
 mod counted;
 mod hostile;
 mod parity;
+mod races;
 mod selection;
 mod tunnels;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         counted::cases(),
         hostile::cases(),
         parity::cases(),
+        races::cases(),
         selection::cases(),
         tunnels::cases(),
     ];

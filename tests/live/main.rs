@@ -1,12 +1,14 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod flooded;
 mod judging;
 mod looking;
 mod losing;
 mod odd_frames;
 mod offline;
 mod programs;
+mod races;
 
 use std::process::ExitCode;
 
@@ -15,12 +17,14 @@ use synfin_tests::suite;
 fn main() -> ExitCode {
     let cases = [
         article::cases(),
+        flooded::cases(),
         judging::cases(),
         looking::cases(),
         losing::cases(),
         odd_frames::cases(),
         offline::cases(),
         programs::cases(),
+        races::cases(),
     ];
     suite::run(cases.concat())
 }

@@ -179,6 +179,17 @@ pub fn await_listener(namespace: &Namespace, port: u16) -> Result<()> {
     })
 }
 
+/// Waits until no connection is established or closing any more.
+///
+/// # Errors
+/// Where one stays.
+pub fn await_closed(namespace: &Namespace) -> Result<()> {
+    let is_over = |socket: &Socket| [LISTEN, SYN_RECV, TIME_WAIT].contains(&socket.state.as_str());
+    wait::until("the end of all connections", || {
+        namespace.enter(|| Ok(sockets().iter().all(is_over).then_some(())))
+    })
+}
+
 /// Whether anyone listens on the port in the namespace of the calling thread.
 fn listens(port: u16) -> bool {
     sockets()
@@ -197,6 +208,8 @@ pub fn unread_from(port: u16) -> u64 {
 
 /// The kernel's numbers of states.
 const ESTABLISHED: &str = "01";
+const SYN_RECV: &str = "03";
+const TIME_WAIT: &str = "06";
 const LISTEN: &str = "0A";
 
 /// A line of the kernel's tables of sockets.

@@ -1,8 +1,5 @@
 //! Which CPU does what: left to the scheduler, nothing against nothing spreads by a quarter.
 
-use anyhow::{Context as _, Result};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,13 +12,6 @@ pub(crate) const CLIENT: usize = 0;
 pub(crate) const SERVER: usize = 1;
 /// Where those are who watch: on the traced host, as the servers are.
 pub(crate) const WATCHER: usize = SERVER;
-
-/// Keeps the calling thread, and those that it makes, on a CPU.
-pub(crate) fn stay_on(cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu).context("name a CPU")?;
-    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("stay on CPU {cpu}"))
-}
 
 /// A command in a namespace and on a CPU.
 pub(crate) fn command(namespace: &Namespace, cpu: usize, program: &Path) -> Command {

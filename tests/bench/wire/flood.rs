@@ -8,19 +8,21 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use synfin_tests::cpus::stay_on;
 use synfin_tests::daemon;
 use synfin_tests::frames::Frame;
 use synfin_tests::netns::{FAR, NEAR};
 use synfin_tests::tallies;
+use synfin_tests::victim::Victim;
 use synfin_tests::wait;
 
 use crate::contestants::{
     Contestant, IDLE_TCX, IDLE_XDP, NOTHING, SYNFIN_TCX, SYNFIN_XDP, Watching,
 };
 use crate::cpus;
+use crate::flooding::{self, EVERYWHERE, MANY, ONE};
 use crate::programs::{Bench, Senders};
 use crate::report::{Report, Table};
-use crate::victim::{self, EVERYWHERE, MANY, ONE, Victim};
 use crate::whole;
 
 /// What is sent, from whom, and how often.
@@ -34,20 +36,20 @@ struct Load {
 const LOADS: [Load; 3] = [
     Load {
         title: "data segments of one connection",
-        frame: victim::data,
+        frame: flooding::data,
         from: ONE,
         count: 500_000,
     },
     Load {
         title: "data segments of 65536 connections",
-        frame: victim::data,
+        frame: flooding::data,
         from: MANY,
         count: 500_000,
     },
     // Last, since it leaves much behind.
     Load {
         title: "SYNs to a listener",
-        frame: victim::syn,
+        frame: flooding::syn,
         from: EVERYWHERE,
         count: 200_000,
     },
@@ -55,7 +57,7 @@ const LOADS: [Load; 3] = [
 
 /// Measures round by round, everyone in turns; then floods with real connections beside.
 pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
-    cpus::stay_on(cpus::CLIENT)?;
+    stay_on(cpus::CLIENT)?;
     let mut bench = Bench::load(object)?;
     let mut contestants = Contestant::present();
     contestants.retain(|one| *one != Contestant::Tshark);
@@ -91,7 +93,7 @@ pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
 
 /// One contestant's turn of a round, on a wire of its own.
 fn turn(one: Contestant, bench: &mut Bench, tables: &mut [Table]) -> Result<()> {
-    let victim = Victim::new()?;
+    let victim = flooding::victim()?;
     let watching = one.start(&victim.link, bench)?;
     let mut sent = 0;
     for (load, table) in LOADS.iter().zip(tables) {

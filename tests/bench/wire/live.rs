@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use synfin_tests::netns::Link;
+use synfin_tests::talks::Talks;
 
 use crate::contestants::{Contestant, IDLE_XDP, NOTHING, SYNFIN_TCX, SYNFIN_XDP};
+use crate::cpus;
 use crate::programs::Bench;
 use crate::report::{Report, Table};
-use crate::talks::Talks;
 use crate::throughput;
 
 /// The connections of a round.
@@ -71,7 +72,7 @@ impl Tables {
             host.sysctl("ipv4/tcp_max_tw_buckets", "1024")?;
         }
         let watching = one.start(&link, bench)?;
-        let took = TALKS.hold(&link)?;
+        let took = TALKS.hold(&link, &[cpus::CLIENT], &[cpus::SERVER])?;
         let mut connections = TALKS.count();
         let mut gigabits = Vec::new();
         for (streams, _) in &self.streams {

@@ -6,12 +6,11 @@
 mod contestants;
 mod cpus;
 mod flood;
+mod flooding;
 mod live;
 mod programs;
 mod report;
-mod talks;
 mod throughput;
-mod victim;
 mod whole;
 
 use std::path::PathBuf;

@@ -10,13 +10,14 @@ use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::netns::FAR;
 use synfin_tests::process::Output;
 use synfin_tests::record::{self, Connection};
+use synfin_tests::talks::Talks;
 use synfin_tests::tallies;
 
 use crate::contestants::{self, Contestant};
+use crate::cpus;
+use crate::flooding::{self, EVERYWHERE};
 use crate::programs::Bench;
 use crate::report::Report;
-use crate::talks::Talks;
-use crate::victim::{self, EVERYWHERE, Victim};
 
 pub(crate) const HOOKS: [Ingress; 2] = [Ingress::Tcx, Ingress::NativeXdp];
 
@@ -83,7 +84,7 @@ pub(crate) fn measure(ingress: Ingress, bench: &mut Bench, report: &mut Report) 
 }
 
 fn flood(ingress: Ingress, bench: &mut Bench) -> Result<Flooded> {
-    let victim = Victim::new()?;
+    let victim = flooding::victim()?;
     let link = &victim.link;
     let mut command = contestants::trace(link, ingress);
     let tracer = Tracer::start(command.args(["--only", "established"]), 1)?;
@@ -96,12 +97,12 @@ fn flood(ingress: Ingress, bench: &mut Bench) -> Result<Flooded> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let talks = scope.spawn(|| {
-            let held = TALKS.hold(link);
+            let held = TALKS.hold(link, &[cpus::CLIENT], &[cpus::SERVER]);
             over.store(true, Relaxed);
             held
         });
         while sent < SYNS || !over.load(Relaxed) {
-            bench.send(link, &victim::syn(), EVERYWHERE, PIECE)?;
+            bench.send(link, &flooding::syn(), EVERYWHERE, PIECE)?;
             sent += PIECE;
         }
         talks

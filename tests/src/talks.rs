@@ -1,4 +1,4 @@
-//! Short connections between the ends of a wire, as many as two CPUs can make.
+//! Short connections between the ends of a wire, as many as its CPUs can make.
 //!
 //! Each is opened, asks with one octet, is answered with one, and is closed by the client and then by
 //! the server. Every pair of a client and a server has a port of its own, so that ports last.
@@ -12,57 +12,68 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
-use synfin_tests::netns::{Link, NEAR_V4, Task};
-use synfin_tests::services;
-use synfin_tests::wait::LIMIT;
 
 use crate::cpus;
+use crate::netns::{Link, NEAR_V4, Task};
+use crate::services;
+use crate::wait::LIMIT;
 
 /// The first server's port.
 const PORT: u16 = 7_000;
 
 /// So many pairs, each with so many connections, one after the other.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Talks {
-    pub(crate) pairs: u16,
-    pub(crate) each: u32,
+pub struct Talks {
+    /// Clients, and servers.
+    pub pairs: u16,
+    /// Connections of each pair.
+    pub each: u32,
 }
 
 impl Talks {
     /// How many connections there will be.
-    pub(crate) fn count(self) -> u64 {
+    #[must_use]
+    pub fn count(self) -> u64 {
         u64::from(self.pairs) * u64::from(self.each)
     }
 
-    /// Clients on the far side, servers on the near one; how long it took.
-    pub(crate) fn hold(self, link: &Link) -> Result<Duration> {
-        let servers = (0..self.pairs)
-            .map(|pair| self.serve(link, PORT + pair))
+    /// Clients on the far side, servers on the near one, each on the next of the CPUs; how long it took.
+    /// Afterwards all is said, the last ACK as well.
+    ///
+    /// # Errors
+    /// Where a connection does not go as it should.
+    pub fn hold(self, link: &Link, clients: &[usize], servers: &[usize]) -> Result<Duration> {
+        let pairs = (0..self.pairs).zip(servers.iter().cycle());
+        let servers = pairs
+            .map(|(pair, cpu)| self.serve(link, PORT + pair, *cpu))
             .collect::<Result<Vec<_>>>()?;
-        let took = link.far.enter(|| self.call())?;
+        let took = link.far.enter(|| self.call(clients))?;
         servers.into_iter().try_for_each(Task::finish)?;
+        services::await_closed(&link.near)?;
+        services::await_closed(&link.far)?;
         Ok(took)
     }
 
-    fn serve(self, link: &Link, port: u16) -> Result<Task<()>> {
+    fn serve(self, link: &Link, port: u16, cpu: usize) -> Result<Task<()>> {
         let listener = services::listen(&link.near, NEAR_V4, port)?;
         // Its connections have the listener's limits.
         let limit = TimeVal::seconds(i64::try_from(LIMIT.as_secs())?);
         setsockopt(&listener, sockopt::ReceiveTimeout, &limit)?;
         Ok(link.near.spawn(move || {
-            cpus::stay_on(cpus::SERVER)?;
+            cpus::stay_on(cpu)?;
             (0..self.each).try_for_each(|_| answer(&listener))
         }))
     }
 
-    fn call(self) -> Result<Duration> {
+    fn call(self, cpus: &[usize]) -> Result<Duration> {
         let begin = Barrier::new(usize::from(self.pairs) + 1);
         thread::scope(|scope| {
             let clients: Vec<_> = (0..self.pairs)
-                .map(|pair| {
+                .zip(cpus.iter().cycle())
+                .map(|(pair, cpu)| {
                     let begin = &begin;
                     scope.spawn(move || {
-                        let pinned = cpus::stay_on(cpus::CLIENT);
+                        let pinned = cpus::stay_on(*cpu);
                         begin.wait();
                         pinned?;
                         (0..self.each).try_for_each(|_| ask(PORT + pair))
