@@ -68,14 +68,19 @@ pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
         }
         table
     });
+    let mut report = Report::default();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for one in &contestants {
-            turn(*one, &mut bench, &mut tables)?;
+            let rates = turn(*one, &mut bench);
+            report.void(one.name(), rates.as_ref().err());
+            let rates = rates.map_or([None; LOADS.len()], |rates| rates.map(Some));
+            for (table, rate) in tables.iter_mut().zip(rates) {
+                table.push(one.name(), rate.map(|rate| rate / 1e6));
+            }
         }
         contestants.rotate_left(1);
     }
-    let mut report = Report::default();
     let [one, many, syns] = &tables;
     for name in [SYNFIN_TCX, SYNFIN_XDP] {
         report.at_least(syns, name, 0.9, NOTHING);
@@ -84,6 +89,7 @@ pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
         report.at_least(table, SYNFIN_XDP, 0.97, IDLE_XDP);
         report.at_least(table, SYNFIN_TCX, 0.97, IDLE_TCX);
     }
+    report.none_void("every segment of a flood taken in and counted");
     tables.into_iter().for_each(|table| report.table(table));
     for ingress in whole::HOOKS {
         whole::measure(ingress, &mut bench, &mut report)?;
@@ -91,17 +97,16 @@ pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
     Ok(report)
 }
 
-/// One contestant's turn of a round, on a wire of its own.
-fn turn(one: Contestant, bench: &mut Bench, tables: &mut [Table]) -> Result<()> {
+/// One contestant's turn of a round, on a wire of its own: how many frames a second of each load.
+fn turn(one: Contestant, bench: &mut Bench) -> Result<[f64; LOADS.len()]> {
     let victim = flooding::victim()?;
     let watching = one.start(&victim.link, bench)?;
-    let mut sent = 0;
-    for (load, table) in LOADS.iter().zip(tables) {
-        let rate = rate(load, &victim, bench)?;
-        table.push(one.name(), Some(rate / 1e6));
-        sent += u64::from(load.count);
+    let mut rates = [0.0; LOADS.len()];
+    for (load, figure) in LOADS.iter().zip(&mut rates) {
+        *figure = rate(load, &victim, bench)?;
     }
-    counted(watching, sent, &victim)
+    counted(watching, &victim)?;
+    Ok(rates)
 }
 
 /// Frames a second.
@@ -122,13 +127,14 @@ fn rate(load: &Load, victim: &Victim, bench: &mut Bench) -> Result<f64> {
 }
 
 /// Ends the watching, and holds the daemon to having counted every segment.
-fn counted(watching: Watching, sent: u64, victim: &Victim) -> Result<()> {
+fn counted(watching: Watching, victim: &Victim) -> Result<()> {
     let is_daemon = watching.daemon().is_some();
     let watched = watching.stop()?;
     let Some(output) = watched.output.filter(|_| is_daemon) else {
         return Ok(());
     };
-    let all = sent + tallies::tcp(&victim.link.near, "OutSegs")?;
+    let sent = LOADS.iter().map(|load| u64::from(load.count));
+    let all = sent.sum::<u64>() + tallies::tcp(&victim.link.near, "OutSegs")?;
     let segments = daemon::count(&output, daemon::SEGMENTS).unwrap_or(0);
     ensure!(segments == all, "{segments} segments were counted of {all}");
     Ok(())

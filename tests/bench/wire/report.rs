@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 pub(crate) struct Report {
     tables: Vec<Table>,
     verdicts: Vec<Verdict>,
+    voids: usize,
 }
 
 /// One figure of several contestants, round by round.
@@ -54,6 +55,20 @@ impl Report {
     /// Adds a table.
     pub(crate) fn table(&mut self, table: Table) {
         self.tables.push(table);
+    }
+
+    /// Takes a round of a contestant for void where something was wrong with it, and says so.
+    pub(crate) fn void(&mut self, name: &str, wrong: Option<&anyhow::Error>) {
+        if let Some(wrong) = wrong {
+            eprintln!("{name}, a void round: {wrong:#}");
+            self.voids += 1;
+        }
+    }
+
+    /// Promises that no round was void.
+    pub(crate) fn none_void(&mut self, why: &str) {
+        let voids = self.voids;
+        self.verdict(format!("{why}: {voids} rounds void"), Some(voids == 0));
     }
 
     /// Promises that one is at least so many times the other, in the median of the rounds.
