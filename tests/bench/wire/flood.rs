@@ -33,6 +33,8 @@ struct Load {
     count: u32,
 }
 
+const SYNS: &str = "SYNs to a listener";
+
 const LOADS: [Load; 3] = [
     Load {
         title: "data segments of one connection",
@@ -48,7 +50,7 @@ const LOADS: [Load; 3] = [
     },
     // Last, since it leaves much behind.
     Load {
-        title: "SYNs to a listener",
+        title: SYNS,
         frame: flooding::syn,
         from: EVERYWHERE,
         count: 200_000,
@@ -137,5 +139,9 @@ fn counted(watching: Watching, victim: &Victim) -> Result<()> {
     let all = sent.sum::<u64>() + tallies::tcp(&victim.link.near, "OutSegs")?;
     let segments = daemon::count(&output, daemon::SEGMENTS).unwrap_or(0);
     ensure!(segments == all, "{segments} segments were counted of {all}");
+    let floods = LOADS.iter().filter(|load| load.title == SYNS);
+    let sent: u64 = floods.map(|load| u64::from(load.count)).sum();
+    let syns = daemon::count(&output, daemon::SYNS).unwrap_or(sent);
+    ensure!(syns == sent, "{syns} SYNs were counted of {sent}");
     Ok(())
 }
