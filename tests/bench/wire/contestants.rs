@@ -16,7 +16,7 @@ use synfin_tests::netns::{Link, NEAR};
 use synfin_tests::process::{Background, Output};
 use synfin_tests::requirement;
 
-use crate::cpus;
+use crate::place;
 use crate::programs::{Bench, Idle};
 
 pub(crate) const NOTHING: &str = "nothing";
@@ -138,13 +138,13 @@ pub(crate) fn trace(link: &Link, ingress: Ingress) -> Command {
         Ingress::Tcx => "tcx",
         Ingress::NativeXdp => "native",
     };
-    let mut command = cpus::command(&link.near, cpus::WATCHER, &requirement::daemon());
+    let mut command = place::command(&link.near, place::WATCHER, &requirement::daemon());
     command.args(["trace", "-i", NEAR, "--format", "json", "--xdp-mode", mode]);
     command
 }
 
 fn other(link: &Link, program: &str, words: &[&str], ready: &str) -> Result<Watching> {
-    let mut command = cpus::command(&link.near, cpus::WATCHER, Path::new(program));
+    let mut command = place::command(&link.near, place::WATCHER, Path::new(program));
     let mut process = Background::start_muted(command.args(words))?;
     process.wait_for_stderr(ready, |text| text.find(ready))?;
     // The socket is there; that of tshark belongs to a child, which takes a moment.

@@ -19,8 +19,8 @@ use synfin_tests::wait;
 use crate::contestants::{
     Contestant, IDLE_TCX, IDLE_XDP, NOTHING, SYNFIN_TCX, SYNFIN_XDP, Watching,
 };
-use crate::cpus;
 use crate::flooding::{self, EVERYWHERE, MANY, ONE};
+use crate::place;
 use crate::programs::{Bench, Senders};
 use crate::report::{Report, Table};
 use crate::whole;
@@ -59,7 +59,7 @@ const LOADS: [Load; 3] = [
 
 /// Measures round by round, everyone in turns; then floods with real connections beside.
 pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
-    stay_on(cpus::CLIENT)?;
+    stay_on(place::CLIENT)?;
     let mut bench = Bench::load(object)?;
     let mut contestants = Contestant::present();
     contestants.retain(|one| *one != Contestant::Tshark);
@@ -94,7 +94,11 @@ pub(crate) fn measure(object: &Path, rounds: usize) -> Result<Report> {
     report.none_void("every segment of a flood taken in and counted");
     tables.into_iter().for_each(|table| report.table(table));
     for ingress in whole::HOOKS {
-        whole::measure(ingress, &mut bench, &mut report)?;
+        if let Err(error) = whole::measure(ingress, &mut bench, &mut report) {
+            let name = Contestant::Synfin(ingress).name();
+            let failed = format!("{name}: connections in a flood: {error:#}");
+            report.verdict(failed, Some(false));
+        }
     }
     Ok(report)
 }

@@ -9,7 +9,7 @@ use synfin_tests::netns::{FAR, Link, NEAR, Namespace};
 use synfin_tests::process::succeed;
 use synfin_tests::victim::{self, Victim};
 
-use crate::cpus;
+use crate::place;
 use crate::programs::Senders;
 
 /// An address behind the wire that nobody has.
@@ -46,7 +46,7 @@ pub(crate) fn victim() -> Result<Victim> {
 /// Gives each CPU a queue of its own: what a CPU sends is taken in on that CPU, so that a flood's queue
 /// is emptied as fast as it is filled.
 fn steer(host: &Namespace, interface: &str) -> Result<()> {
-    for (queue, cpus) in [(0, 1 << cpus::CLIENT), (1, 1 << cpus::SERVER)] {
+    for (queue, cpus) in [(0, 1 << place::CLIENT), (1, 1 << place::SERVER)] {
         let path = format!("/sys/class/net/{interface}/queues/tx-{queue}/xps_cpus");
         let script = format!("echo {cpus:x} > {path}");
         succeed(host.command("sh").args(["-c", &script]))?;

@@ -8,7 +8,7 @@ use synfin_tests::netns::Link;
 use synfin_tests::talks::Talks;
 
 use crate::contestants::{Contestant, IDLE_XDP, NOTHING, SYNFIN_TCX, SYNFIN_XDP};
-use crate::cpus;
+use crate::place;
 use crate::programs::Bench;
 use crate::report::{Report, Table};
 use crate::throughput;
@@ -68,7 +68,7 @@ fn turn(one: Contestant, bench: &mut Bench, streams: &[u16]) -> Result<Turn> {
         host.sysctl("ipv4/tcp_max_tw_buckets", "1024")?;
     }
     let watching = one.start(&link, bench)?;
-    let took = TALKS.hold(&link, &[cpus::CLIENT], &[cpus::SERVER])?;
+    let took = TALKS.hold(&link, &[place::CLIENT], &[place::SERVER])?;
     let mut connections = TALKS.count();
     let mut gigabits = Vec::new();
     for streams in streams {

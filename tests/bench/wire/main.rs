@@ -4,10 +4,10 @@
 //! in turns, round by round: by nobody, by programs that do nothing, by synfin, by others.
 
 mod contestants;
-mod cpus;
 mod flood;
 mod flooding;
 mod live;
+mod place;
 mod programs;
 mod report;
 mod throughput;
@@ -16,10 +16,16 @@ mod whole;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use synfin_tests::{netns, scratch};
+use synfin_tests::{cpus, netns, scratch};
 
 fn main() -> Result<()> {
     let options = Options::parse()?;
+    let cpus = cpus::allowed()?;
+    let used = [place::CLIENT, place::SERVER];
+    ensure!(
+        used.iter().all(|cpu| cpus.contains(cpu)),
+        "the first two CPUs are needed"
+    );
     netns::sweep();
     scratch::sweep();
     let report = match options.section.as_str() {

@@ -7,7 +7,7 @@ use synfin_tests::netns::{Link, NEAR_V4};
 use synfin_tests::process::{Background, succeed};
 use synfin_tests::{requirement, services};
 
-use crate::cpus;
+use crate::place;
 
 const PORT: u16 = 5_201;
 /// Seconds of each run.
@@ -22,10 +22,10 @@ pub(crate) fn is_present() -> bool {
 pub(crate) fn gigabits(link: &Link, streams: u16) -> Result<f64> {
     let iperf = Path::new("iperf3");
     let port = PORT.to_string();
-    let mut server = cpus::command(&link.near, cpus::SERVER, iperf);
+    let mut server = place::command(&link.near, place::SERVER, iperf);
     let server = Background::start_muted(server.args(["-s", "-1", "-p", &port]))?;
     services::await_listener(&link.near, PORT)?;
-    let mut client = cpus::command(&link.far, cpus::CLIENT, iperf);
+    let mut client = place::command(&link.far, place::CLIENT, iperf);
     client
         .args(["-c", &NEAR_V4.to_string(), "-p", &port, "-J"])
         .args(["-t", SECONDS, "-P", &streams.to_string()]);

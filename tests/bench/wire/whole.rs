@@ -14,8 +14,8 @@ use synfin_tests::talks::Talks;
 use synfin_tests::tallies;
 
 use crate::contestants::{self, Contestant};
-use crate::cpus;
 use crate::flooding::{self, EVERYWHERE};
+use crate::place;
 use crate::programs::Bench;
 use crate::report::Report;
 
@@ -97,7 +97,7 @@ fn flood(ingress: Ingress, bench: &mut Bench) -> Result<Flooded> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let talks = scope.spawn(|| {
-            let held = TALKS.hold(link, &[cpus::CLIENT], &[cpus::SERVER]);
+            let held = TALKS.hold(link, &[place::CLIENT], &[place::SERVER]);
             over.store(true, Relaxed);
             held
         });
