@@ -7,6 +7,7 @@ mod counted;
 mod flood;
 mod hostile;
 mod parity;
+mod races;
 mod selection;
 mod tunnels;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         flood::cases(),
         hostile::cases(),
         parity::cases(),
+        races::cases(),
         selection::cases(),
         tunnels::cases(),
     ];

@@ -1,6 +1,7 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod flooded;
 mod flooding;
 mod judging;
 mod looking;
@@ -8,6 +9,7 @@ mod losing;
 mod odd_frames;
 mod offline;
 mod programs;
+mod races;
 
 use std::process::ExitCode;
 
@@ -17,12 +19,14 @@ fn main() -> ExitCode {
     let cases = [
         article::cases(),
         flooding::cases(),
+        flooded::cases(),
         judging::cases(),
         looking::cases(),
         losing::cases(),
         odd_frames::cases(),
         offline::cases(),
         programs::cases(),
+        races::cases(),
     ];
     suite::run(cases.concat())
 }

@@ -18,6 +18,9 @@ const TRACING: &str = "synfin: tracing";
 /// The summary's name for the segments that the programs saw.
 pub const SEGMENTS: &str = "TCP segments";
 
+/// The summary's name for the segments that ask for a connection.
+pub const SYNS: &str = "SYNs";
+
 /// Modes of attaching that every promise holds in.
 pub const MODES: [&str; 2] = ["native", "tcx"];
 
@@ -71,6 +74,16 @@ impl Tracer {
         let (mut process, stdout) = Background::start_unread(command)?;
         await_tracing(&mut process, 1)?;
         Ok((Self { process }, stdout))
+    }
+
+    /// Starts a command as [`Tracer::start`] does, and throws its standard output away.
+    ///
+    /// # Errors
+    /// Where it does not come to trace.
+    pub fn start_muted(command: &mut Command) -> Result<Self> {
+        let mut process = Background::start_muted(command)?;
+        await_tracing(&mut process, 1)?;
+        Ok(Self { process })
     }
 
     /// Its process number.

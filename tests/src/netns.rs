@@ -166,7 +166,15 @@ impl Link {
     /// # Errors
     /// Where the namespaces or interfaces cannot be made.
     pub fn new() -> Result<Self> {
-        let link = Self::wire()?;
+        Self::queued(1)
+    }
+
+    /// The same with so many queues each way at both ends, so that as many CPUs take in at once.
+    ///
+    /// # Errors
+    /// Where the namespaces or interfaces cannot be made.
+    pub fn queued(queues: u16) -> Result<Self> {
+        let link = Self::wire(queues)?;
         link.near.address(NEAR, NEAR_V4, NEAR_V6)?;
         link.far.address(FAR, FAR_V4, FAR_V6)?;
         link.up()?;
@@ -178,7 +186,7 @@ impl Link {
     /// # Errors
     /// Where the namespaces or interfaces cannot be made.
     pub fn silent() -> Result<Self> {
-        let link = Self::wire()?;
+        let link = Self::wire(1)?;
         for (namespace, interface) in [(&link.near, NEAR), (&link.far, FAR)] {
             namespace.sysctl(&format!("ipv6/conf/{interface}/disable_ipv6"), "1")?;
         }
@@ -186,10 +194,10 @@ impl Link {
         Ok(link)
     }
 
-    fn wire() -> Result<Self> {
+    fn wire(queues: u16) -> Result<Self> {
         let near = Namespace::new()?;
         let far = Namespace::new()?;
-        connect((&near, NEAR), (&far, FAR))?;
+        lay((&near, NEAR), (&far, FAR), queues)?;
         Ok(Self { near, far })
     }
 
@@ -220,17 +228,15 @@ impl Namespace {
 /// # Errors
 /// Where one of the names is taken.
 pub fn connect(near: (&Namespace, &str), far: (&Namespace, &str)) -> Result<()> {
-    let ends = [
-        near.1,
-        "netns",
-        &near.0.name,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        far.1,
-    ];
-    ip(&[&["link", "add"], &ends[..], &["netns", &far.0.name]].concat())
+    lay(near, far, 1)
+}
+
+fn lay(near: (&Namespace, &str), far: (&Namespace, &str), queues: u16) -> Result<()> {
+    let queues = queues.to_string();
+    let queues = ["numtxqueues", &queues, "numrxqueues", &queues];
+    let near = [&["link", "add", near.1, "netns", &near.0.name], &queues[..]].concat();
+    let far = [&["peer", "name", far.1, "netns", &far.0.name], &queues[..]].concat();
+    ip(&[&near[..], &["type", "veth"], &far[..]].concat())
 }
 
 /// The names of all namespaces that tests of this process made and that still are.

@@ -76,6 +76,20 @@ impl Background {
     /// # Errors
     /// Where it cannot be started.
     pub fn start_unread(command: &mut Command) -> Result<(Self, ChildStdout)> {
+        let mut process = Self::spawn(command, Stdio::piped())?;
+        let stdout = process.child.stdout.take();
+        Ok((process, stdout.context("take the standard output")?))
+    }
+
+    /// Starts it as [`Background::start`] does, but throws its standard output away.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_muted(command: &mut Command) -> Result<Self> {
+        Self::spawn(command, Stdio::null())
+    }
+
+    fn spawn(command: &mut Command, stdout: Stdio) -> Result<Self> {
         let what = shown(command);
         // A test run that is killed has no time to end what it started; the kernel does it then.
         let end_with_us = || Ok(set_pdeathsig(Signal::SIGKILL)?);
@@ -83,19 +97,17 @@ impl Background {
         unsafe { command.pre_exec(end_with_us) };
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("start `{what}`"))?;
-        let stdout = child.stdout.take().context("take the standard output")?;
         let stderr = child.stderr.take().context("take the standard error")?;
-        let process = Self {
+        Ok(Self {
             what,
             child,
             stdout: None,
             stderr: Collector::of(stderr),
-        };
-        Ok((process, stdout))
+        })
     }
 
     /// Its process number.

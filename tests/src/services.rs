@@ -164,11 +164,30 @@ fn serve(
         _process: process,
         _scratch: scratch,
     };
-    wait::until(format!("{program} to listen"), || {
+    await_listener(namespace, port)
+        .with_context(|| format!("{program} said {}", server._process.stderr()))?;
+    Ok(server)
+}
+
+/// Waits until someone listens on a port.
+///
+/// # Errors
+/// Where nobody does in time.
+pub fn await_listener(namespace: &Namespace, port: u16) -> Result<()> {
+    wait::until(format!("a listener on port {port}"), || {
         namespace.enter(|| Ok(listens(port).then_some(())))
     })
-    .with_context(|| format!("{program} said {}", server._process.stderr()))?;
-    Ok(server)
+}
+
+/// Waits until no connection is established or closing any more.
+///
+/// # Errors
+/// Where one stays.
+pub fn await_closed(namespace: &Namespace) -> Result<()> {
+    let is_over = |socket: &Socket| [LISTEN, SYN_RECV, TIME_WAIT].contains(&socket.state.as_str());
+    wait::until("the end of all connections", || {
+        namespace.enter(|| Ok(sockets().iter().all(is_over).then_some(())))
+    })
 }
 
 /// Whether anyone listens on the port in the namespace of the calling thread.
@@ -189,6 +208,8 @@ pub fn unread_from(port: u16) -> u64 {
 
 /// The kernel's numbers of states.
 const ESTABLISHED: &str = "01";
+const SYN_RECV: &str = "03";
+const TIME_WAIT: &str = "06";
 const LISTEN: &str = "0A";
 
 /// A line of the kernel's tables of sockets.

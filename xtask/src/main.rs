@@ -93,7 +93,7 @@ enum Task {
     },
     /// Checks format and lints, then runs every test
     Ci,
-    /// Measures how fast captures are read, beside a bare scan and the programs of others
+    /// Measures what synfin costs, beside what does nothing and beside the programs of others
     Bench {
         #[command(flatten)]
         options: bench::Options,

@@ -1,47 +1,34 @@
-//! What synfin costs: the programs in the kernel (see `kernel`), and how fast captures are read, beside a
-//! bare scan and the programs of others.
+//! What synfin costs, section by section: the programs in the kernel segment by segment, on live
+//! connections, under floods, and how fast captures are read.
 //!
-//! Everyone reads the same files in turns, round by round, so that what else the machine does meets
-//! all of them. The files are made anew each time, which takes a few seconds, and warms the page
-//! cache: what is measured is work, not a disk.
+//! Everything is measured beside what it is compared with, in the same run and round by round in turns.
 
 mod contest;
-mod kernel;
 mod load;
 mod measure;
 mod packet;
 mod pcap;
+mod programs;
+mod read;
 mod report;
 mod scan;
 mod talk;
 
-use std::{
-    ffi::OsString,
-    fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{ffi::OsString, path::PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::{
-    build,
-    exec::{self, say},
-    workspace::Workspace,
-};
-use contest::Places;
-use load::Load;
-use report::{Results, Verdict};
+use crate::{exec::say, workspace::Workspace};
 
 /// What to measure, and how.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// What to measure
-    #[arg(value_enum, default_value = "read")]
-    what: What,
-    /// Measure slow programs of others as well; what is missing of them is installed where it can be
+    /// What to measure; everything where nothing is named
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// For `read`: measure slow programs of others as well; what is missing of them is installed where
+    /// it can be
     #[arg(long)]
     peers: bool,
     /// How often each is run (those of others that are slow: three times at most)
@@ -53,11 +40,15 @@ pub(crate) struct Options {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum What {
-    /// Reading captures
-    Read,
+enum Section {
     /// The programs in the kernel, by BPF_PROG_TEST_RUN; needs root
     Kernel,
+    /// Connections and throughput between network namespaces; needs root
+    Live,
+    /// Floods between network namespaces; needs root
+    Flood,
+    /// Reading captures
+    Read,
 }
 
 /// What the program that was built with optimizations does of a bench.
@@ -81,18 +72,53 @@ pub(crate) enum Part {
     },
 }
 
-/// Measures, and takes a broken promise as an error.
+/// Measures section by section. One that fails, or finds a promise broken, does not stop the others,
+/// and is an error at the end.
 pub(crate) fn all(workspace: &Workspace, options: &Options) -> Result<()> {
-    match options.what {
-        What::Read => read(workspace, options),
-        What::Kernel => kernel::measure(workspace, options.runs),
+    let sections = match options.sections.as_slice() {
+        [] => Section::value_variants(),
+        named => named,
+    };
+    let mut failed = Vec::new();
+    for section in sections {
+        let name = section.name();
+        say(format_args!("bench {name}"));
+        if let Err(error) = section.measure(workspace, options) {
+            say(format_args!("bench {name}: {error:#}"));
+            failed.push(name);
+        }
+    }
+    ensure!(
+        failed.is_empty(),
+        "not as it should be: {}",
+        failed.join(", ")
+    );
+    Ok(())
+}
+
+impl Section {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Live => "live",
+            Self::Flood => "flood",
+            Self::Read => "read",
+        }
+    }
+
+    fn measure(self, workspace: &Workspace, options: &Options) -> Result<()> {
+        match self {
+            Self::Kernel => programs::segments(workspace, options),
+            Self::Live | Self::Flood => programs::on_the_wire(self.name(), workspace, options),
+            Self::Read => read::measure(workspace, options),
+        }
     }
 }
 
 /// One part of a bench.
 pub(crate) fn part(part: &Part) -> Result<()> {
     match part {
-        Part::Generate { folder } => generate(folder),
+        Part::Generate { folder } => read::generate(folder),
         Part::Scan { capture } => {
             let scanned = scan::file(capture)?;
             println!("{} {}", scanned.packets, scanned.connections);
@@ -100,119 +126,4 @@ pub(crate) fn part(part: &Part) -> Result<()> {
         }
         Part::Measure { words } => measure::as_parent(words),
     }
-}
-
-fn read(workspace: &Workspace, options: &Options) -> Result<()> {
-    let synfin = match &options.synfin {
-        Some(synfin) => synfin.clone(),
-        None => build::all(workspace)?,
-    };
-    let scanner = build::xtask(workspace)?;
-    if options.peers {
-        contest::obtain_peers();
-    }
-    let folder = workspace.bench();
-    let scratch = folder.join("scratch");
-    fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
-    let mut generate = Command::new(&scanner);
-    exec::run(generate.args(["bench-part", "generate"]).arg(&folder))?;
-
-    let mut verdicts = Vec::new();
-    for load in Load::ALL {
-        let places = Places {
-            scanner: &scanner,
-            synfin: &synfin,
-            capture: &capture(&folder, load),
-            scratch: &scratch,
-        };
-        verdicts.push(every_connection(load, &places)?);
-        let results = measured(load, &places, options)?;
-        println!("\n{}", results.table());
-        verdicts.extend(results.verdicts());
-    }
-    for verdict in &verdicts {
-        println!("{}", verdict.line());
-    }
-    let broken = verdicts
-        .iter()
-        .filter(|verdict| verdict.kept == Some(false));
-    let broken = broken.count();
-    ensure!(
-        broken == 0,
-        "{broken} of {} promises not kept",
-        verdicts.len()
-    );
-    Ok(())
-}
-
-/// Lets everyone read a capture, in turns.
-fn measured(load: Load, places: &Places<'_>, options: &Options) -> Result<Results> {
-    let runs = usize::from(options.runs);
-    let contestants = contest::contestants(places, runs, options.peers);
-    say(format_args!("measuring on {}, {runs} rounds", load.name()));
-    let mut costs: Vec<_> = contestants
-        .iter()
-        .map(|one| (one.name, Vec::new()))
-        .collect();
-    for round in 0..runs {
-        for (contestant, (_, costs)) in contestants.iter().zip(&mut costs) {
-            if round < contestant.runs {
-                costs.push(measure::cost(places.scanner, &contestant.command)?);
-            }
-        }
-    }
-    let octets = fs::metadata(places.capture).map_or(0, |file| file.len());
-    Ok(Results {
-        load,
-        octets,
-        costs,
-    })
-}
-
-/// Whether a record is given of each connection: being fast by leaving some out would be easy.
-fn every_connection(load: Load, places: &Places<'_>) -> Result<Verdict> {
-    let scanned = exec::read(
-        Command::new(places.scanner)
-            .args(["bench-part", "scan"])
-            .arg(places.capture),
-    );
-    let scanned = scanned.context("scan a capture")?;
-    let (_, expected) = scanned
-        .trim_end()
-        .split_once(' ')
-        .context("read what a scan says")?;
-    let mut reader = Command::new(places.synfin)
-        .args(["read", "--format", "json"])
-        .arg(places.capture)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("start {}", places.synfin.display()))?;
-    let records = reader.stdout.take().context("read from synfin")?;
-    let records = BufReader::with_capacity(1 << 20, records)
-        .split(b'\n')
-        .count();
-    let status = reader.wait().context("wait for synfin")?;
-    ensure!(status.success(), "`synfin read` ended with {status}");
-    Ok(Verdict {
-        text: format!(
-            "{}: {records} records of {expected} connections",
-            load.name()
-        ),
-        kept: Some(records.to_string() == expected),
-    })
-}
-
-fn generate(folder: &Path) -> Result<()> {
-    for load in Load::ALL {
-        let capture = capture(folder, load);
-        load.write_file(&capture)
-            .with_context(|| format!("write {}", capture.display()))?;
-    }
-    Ok(())
-}
-
-fn capture(folder: &Path, load: Load) -> PathBuf {
-    folder.join(load.name()).with_extension("pcap")
 }

@@ -3,7 +3,10 @@
 //! Seconds differ from machine to machine and from hour to hour, ratios hardly: each is the median
 //! over the rounds of what a program took in a round by what the bare scan took in the same round.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use super::{
     contest::{FIELDS, JSON, SCAN, SUMMARY},
@@ -108,6 +111,27 @@ impl Results {
         verdicts
     }
 
+    fn json(&self) -> Value {
+        let costs = self.costs.iter().map(|(name, costs)| {
+            let seconds: Vec<f64> = costs.iter().map(|cost| cost.seconds).collect();
+            json!({
+                "name": name,
+                "seconds": {
+                    "min": least(&seconds),
+                    "median": median(&seconds),
+                    "max": most(&seconds),
+                },
+                "times_scan": self.ratio(name, SCAN),
+                "peak_kib": costs.iter().map(|cost| cost.peak_kib).max(),
+            })
+        });
+        json!({
+            "capture": self.load.name(),
+            "octets": self.octets,
+            "costs": costs.collect::<Vec<_>>(),
+        })
+    }
+
     fn costs_of(&self, name: &str) -> Option<&[Cost]> {
         let found = self.costs.iter().find(|(of, _)| *of == name);
         found.map(|(_, costs)| costs.as_slice())
@@ -133,6 +157,17 @@ impl Verdict {
         };
         format!("{word}  {}", self.text)
     }
+}
+
+/// Everything as JSON.
+pub(crate) fn write_json(path: &Path, results: &[Results], verdicts: &[Verdict]) -> Result<()> {
+    let results: Vec<_> = results.iter().map(Results::json).collect();
+    let verdicts = verdicts
+        .iter()
+        .map(|verdict| json!({"promise": verdict.text, "kept": verdict.kept}));
+    let all = json!({"captures": results, "verdicts": verdicts.collect::<Vec<_>>()});
+    fs::write(path, serde_json::to_vec_pretty(&all)?)
+        .with_context(|| format!("write {}", path.display()))
 }
 
 /// The value in the middle, or between the two in the middle; not a number for no values.
