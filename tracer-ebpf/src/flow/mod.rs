@@ -273,6 +273,10 @@ fn follow<F: Octets + ?Sized, H: Host>(
     if flags.syn() && !flags.ack() {
         host.count(Counter::Syns.index());
     }
+    if F::MAY_BE_CUT {
+        // What cannot be read out leaves no entry behind.
+        located.segment(frame)?;
+    }
     // Only a SYN and a FIN are worth an entry: any other segment proves nothing without one. Where
     // every segment is counted, it still has its first data and first ACK told.
     let worthy = !flags.anomalous() && (counted || flags.syn() || flags.fin());
