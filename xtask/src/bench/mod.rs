@@ -1,5 +1,5 @@
-//! What synfin costs: the programs in the kernel (see `kernel`), and how fast captures are read, beside a
-//! bare scan and the programs of others.
+//! What synfin costs: the programs in the kernel (see `kernel`), user space by itself (see `user`), and how
+//! fast captures are read, beside a bare scan and the programs of others.
 //!
 //! Everyone reads the same files in turns, round by round, so that what else the machine does meets
 //! all of them. The files are made anew each time, which takes a few seconds, and warms the page
@@ -14,6 +14,7 @@ mod pcap;
 mod report;
 mod scan;
 mod talk;
+mod user;
 
 use std::{
     ffi::OsString,
@@ -58,6 +59,8 @@ enum What {
     Read,
     /// The programs in the kernel, by BPF_PROG_TEST_RUN; needs root
     Kernel,
+    /// From events to records, and memory
+    User,
 }
 
 /// What the program that was built with optimizations does of a bench.
@@ -86,6 +89,7 @@ pub(crate) fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.what {
         What::Read => read(workspace, options),
         What::Kernel => kernel::measure(workspace, options.runs),
+        What::User => user::measure(workspace, options.runs),
     }
 }
 
