@@ -7,13 +7,14 @@ use synfin_ebpf::event::{ABI_VERSION, Event, NO_EVENT, Side, Why};
 use synfin_ebpf::segment::{Address, Flags};
 
 /// Time from one event to the next, in ns.
-pub(super) const APART_NS: u64 = 2_000;
+pub(super) const APART_NS: u64 = 300;
 /// The most events that a life has.
 pub(super) const MOST: u32 = 10;
 /// Those of an opening, the first data and the first ACKs.
 pub(super) const OPEN: u32 = 6;
+const OPTIONS_LEN: u8 = 20;
 /// The options that Linux sends: MSS, SACK, timestamps, window scale.
-const OPTIONS: [u8; 20] = [
+const OPTIONS: [u8; OPTIONS_LEN as usize] = [
     2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7,
 ];
 const ACK: Flags = Flags::ACK;
@@ -91,14 +92,14 @@ pub(super) fn event(number: u32, step: u32, time_ns: u64) -> Option<Event> {
         ),
         _ => return None,
     };
-    let [a, b, c, _] = (number / 20_000).to_be_bytes();
+    let [_, a, b, c] = (number / 20_000).to_be_bytes();
+    let [.., high, low] = (32_768 + number % 20_000).to_be_bytes();
     let ends = [
-        (
-            Address::v4([10, b, c, a.wrapping_add((number / 20_000) as u8)]),
-            32_768 + (number % 20_000) as u16,
-        ),
+        (Address::v4([10, a, b, c]), u16::from_be_bytes([high, low])),
         (Address::v4([192, 0, 2, 1]), 443),
     ];
+    let [.., third, fourth] = (time_ns / APART_NS).to_be_bytes();
+    let [.., place] = step.to_be_bytes();
     let [(source, source_port), (destination, destination_port)] =
         if client { ends } else { [ends[1], ends[0]] };
     Some(Event {
@@ -116,8 +117,8 @@ pub(super) fn event(number: u32, step: u32, time_ns: u64) -> Option<Event> {
         why: why.0,
         flags: flags.0,
         direction: u8::from(!client),
-        checksum: (time_ns / APART_NS) as u16,
-        ident: if client { step as u16 + 1 } else { 0 },
+        checksum: u16::from_be_bytes([third, fourth]),
+        ident: if client { u16::from(place) + 1 } else { 0 },
         sender: if flags.syn() {
             side(seq, time_ns, !client)
         } else {
@@ -131,11 +132,11 @@ fn side(iss: u32, opened_ns: u64, passive: bool) -> Side {
     let mut side = Side {
         opened_ns,
         iss,
-        options_len: OPTIONS.len() as u8,
+        options_len: OPTIONS_LEN,
         known: Side::SYN | if passive { Side::SYN_ACK } else { 0 },
         syns: 1,
         ..NO_EVENT.sender
     };
-    side.options[..OPTIONS.len()].copy_from_slice(&OPTIONS);
+    side.options[..OPTIONS_LEN.into()].copy_from_slice(&OPTIONS);
     side
 }

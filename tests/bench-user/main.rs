@@ -32,8 +32,9 @@ fn main() -> Result<()> {
     last.set(cpus.get() - 1).context("name the last CPU")?;
     sched_setaffinity(Pid::from_raw(0), &last).context("stay on one CPU")?;
     let mut report = Report::default();
-    speed::measure(&mut report, options.rounds)?;
+    // First, while nothing was given back that could be had again.
     memory::measure(&mut report)?;
+    speed::measure(&mut report, options.rounds)?;
     print!("{}", report.table());
     let text = serde_json::to_vec_pretty(&report.json())?;
     fs::write(&options.json, text).with_context(|| format!("write {}", options.json.display()))

@@ -26,7 +26,8 @@ struct Row {
 pub(super) struct Memory {
     pub(super) name: &'static str,
     pub(super) heap: f64,
-    pub(super) resident: f64,
+    /// Of the first one measured: others have what that gave back.
+    pub(super) resident: Option<f64>,
 }
 
 /// All figures.
@@ -109,8 +110,12 @@ impl Report {
         for memory in &self.memory {
             let _ = writeln!(
                 table,
-                "{:22} {:>8.1} {:>8.1}",
-                memory.name, memory.heap, memory.resident
+                "{:22} {:>8.1} {:>8}",
+                memory.name,
+                memory.heap,
+                memory
+                    .resident
+                    .map_or(String::new(), |octets| format!("{octets:.1}"))
             );
         }
         let _ = writeln!(

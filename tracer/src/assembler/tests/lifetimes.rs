@@ -264,3 +264,55 @@ fn of_many_that_linger_those_that_waited_the_longest_are_handed_out() {
     assert!(kinds.clone().all(|kind| kind == CloseKind::FourWay));
     assert_eq!(kinds.count() + assembler.open(), 5_000);
 }
+
+#[test]
+fn a_flood_of_openings_takes_no_place_of_a_connection_that_came_to_be() {
+    let (mut assembler, mut collected) = (assembler(), Collected::default());
+    for event in handshake() {
+        assembler.observe(&event, &mut collected);
+    }
+    for number in 0..1_000_u16 {
+        let mut syn = syn().at(1_000 + u64::from(number));
+        // Every third comes before the one that it follows.
+        syn.time_ns -= 2_000 * u64::from(number % 3 == 0);
+        syn.source_port = 1_000 + number;
+        assembler.observe(&syn, &mut collected);
+        assert!(assembler.open() <= 100);
+    }
+    assert_eq!(assembler.counts().evicted, 901);
+    let evicted = collected.connections.iter();
+    let mut ports: Vec<u16> = evicted.map(|record| record.client.port).collect();
+    ports.sort_unstable();
+    assert!(ports.is_sorted_by(|one, other| one < other) && ports.last() < Some(&1_905));
+    for event in four_way_close() {
+        assembler.observe(&event, &mut collected);
+    }
+    assembler.finish(&mut collected);
+    let whole = |record: &&Connection| record.close.kind == CloseKind::FourWay;
+    assert_eq!(collected.connections.iter().filter(whole).count(), 1);
+}
+
+#[test]
+fn without_openings_the_longest_idle_is_handed_out() {
+    let mut assembler = Assembler::new(Settings {
+        max_connections: 2,
+        ..assembler().settings
+    });
+    let mut collected = Collected::default();
+    for number in 0..3_u16 {
+        for mut event in handshake() {
+            event.time_ns += u64::from(number) * SECOND;
+            let port = if event.direction == 0 {
+                &mut event.source_port
+            } else {
+                &mut event.destination_port
+            };
+            *port = 1_000 + number;
+            assembler.observe(&event, &mut collected);
+        }
+    }
+    let ports: Vec<u16> = (collected.connections.iter())
+        .map(|record| record.client.port)
+        .collect();
+    assert_eq!(ports, [1_000]);
+}
