@@ -7,6 +7,7 @@
 
 mod closing;
 mod deadlines;
+mod healing;
 mod opening;
 mod rare;
 mod side;

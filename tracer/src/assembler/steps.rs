@@ -152,6 +152,14 @@ impl Steps {
         }
     }
 
+    /// Takes one out.
+    pub(super) fn remove(&mut self, place: usize) {
+        if let Some(behind) = self.room.get_mut(place..self.len.into()) {
+            behind.rotate_left(1);
+            self.len -= 1;
+        }
+    }
+
     fn make_room(&mut self) {
         let room = ROOMS.into_iter().find(|room| *room > self.len());
         let room = room.unwrap_or(2 * self.len());
@@ -177,6 +185,7 @@ impl Steps {
             && step.ack.is_some() == step.flags.ack();
         let state = |state: Option<State>| state.map_or(0, |state| state as u8 + 1);
         fits.then_some(())?;
+        let window = step.window?;
         Some(Packed {
             time_low: (time & u64::from(u32::MAX)).try_into().ok()?,
             time_high: (time >> 32).try_into().ok()?,
@@ -188,7 +197,7 @@ impl Steps {
             seq: step.seq.0,
             ack: step.ack.map_or(0, |ack| ack.0),
             len: step.len.try_into().ok()?,
-            window: step.window,
+            window,
             checksum: kept.checksum,
             ident: kept.ident,
         })
@@ -213,7 +222,7 @@ impl Steps {
                 seq: Seq(packed.seq),
                 ack: packed.flags.ack().then_some(Seq(packed.ack)),
                 len: packed.len.into(),
-                window: packed.window,
+                window: Some(packed.window),
                 check: proof.and_then(|proof| PROOFS.get(proof).copied().map(Check::holds)),
                 client_state: numbered(packed.states & 0xf),
                 server_state: numbered(packed.states >> 4),
@@ -259,7 +268,8 @@ mod tests {
     fn kept() -> impl Strategy<Value = Kept> {
         let time = prop_oneof![Just(1_000), 900..2_000_u64, any::<u64>()];
         let states = (0..12_usize, 0..12_usize);
-        let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u16>());
+        let window = prop::option::weighted(0.9, any::<u16>());
+        let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), window);
         let check = prop::option::of((0..4_usize, prop::option::of(any::<u32>())));
         let seen = (1..3_u32, any::<bool>(), any::<u16>(), any::<u16>());
         (
@@ -304,14 +314,18 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_goes_in_comes_out(all in prop::collection::vec(kept(), 0..30)) {
+        fn what_goes_in_comes_out(all in prop::collection::vec((kept(), prop::bool::weighted(0.1)), 0..30)) {
             let (mut steps, mut whole) = (Steps::new(1_000, 1), Whole::default());
             let mut plain: Vec<Kept> = Vec::new();
-            for kept in all {
+            for (kept, taken_out) in all {
                 let place = plain.iter().filter(|other| other.step.t_ns <= kept.step.t_ns).count();
                 prop_assert_eq!(steps.place(kept.step.t_ns, &whole), place);
                 plain.insert(place, kept.clone());
                 steps.insert(kept, place, || &mut whole);
+                if taken_out {
+                    plain.remove(place);
+                    steps.remove(place);
+                }
             }
             prop_assert_eq!(steps.iter(&whole).collect::<Vec<_>>(), plain);
         }

@@ -9,6 +9,7 @@ use synfin_ebpf::segment::{Address, Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
 use super::deadlines::Wait;
+use super::healing::begun_ns;
 use super::opening::roles;
 use super::rare::{Before, Rare, Reset};
 use super::side::{Fin, Side};
@@ -89,7 +90,7 @@ impl Track {
             State::Established
         };
         let mut track = Self {
-            steps: Steps::new(event.time_ns, event.interface),
+            steps: Steps::new(begun_ns(event), event.interface),
             look_ns: u64::MAX,
             wall_offset_ns,
             last_ns: event.time_ns,
@@ -372,7 +373,7 @@ impl Track {
         if !self.steps_tell(event, from) {
             self.words_mut(event, half).observe(event, half);
         }
-        self.heal(event, from);
+        self.heal(event, from, max_steps);
         self.side_mut(from).mark(Side::SPOKE, true);
         if event.time_ns < self.first_ns() {
             self.rare_mut().first_ns = Some(event.time_ns);
@@ -401,7 +402,7 @@ impl Track {
             seq: segment.seq,
             ack: segment.flags.ack().then_some(segment.ack),
             len: segment.len,
-            window: segment.window,
+            window: Some(segment.window),
             check,
             client_state: changed(0),
             server_state: changed(1),
@@ -467,15 +468,6 @@ impl Track {
         check
     }
 
-    fn heal(&mut self, event: &Event, from: Role) {
-        if !Flags(event.flags).syn() {
-            let healed = self.side_mut(from).heal(&event.sender);
-            self.mark(Self::HEALED, healed);
-        }
-        let healed = self.side_mut(from.peer()).heal(&event.receiver);
-        self.mark(Self::HEALED, healed);
-    }
-
     /// Whether it was seen before: at another place, or at the same one, where checksum and
     /// identification of a copy are the same as well.
     fn is_copy(&self, event: &Event, segment: &Segment, from: Role) -> bool {
@@ -485,7 +477,8 @@ impl Track {
         !counted
             && self.kept().rev().take_while(recent).any(|kept| {
                 let step = &kept.step;
-                step.from == from
+                !step.is_learnt()
+                    && step.from == from
                     && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
                     && step.ack.is_none_or(|ack| ack == segment.ack)
                     && ((kept.interface, kept.direction) != (event.interface, event.direction())
@@ -503,6 +496,9 @@ impl Track {
         } else {
             max_steps * REPEATED_EIGHTHS / 8
         };
+        if step.flags.syn() && self.is(Self::HEALED) {
+            self.forget_learnt(&step);
+        }
         let has_room = self.steps.len() < room;
         let place = self.steps.place(step.t_ns, self.whole());
         let spoken = self.rare().is_some_and(|rare| rare.words.is_some());
@@ -525,6 +521,31 @@ impl Track {
         self.steps
             .insert(kept, place, || &mut rare.get_or_insert_default().whole);
         Some(step)
+    }
+
+    /// Keeps a step that was only learnt of. Zeek's words are kept by themselves then.
+    pub(super) fn keep_learnt(&mut self, kept: Kept, max_steps: usize) {
+        if self.steps.len() >= max_steps {
+            return;
+        }
+        let place = self.steps.place(kept.step.t_ns, self.whole());
+        let rare = &mut self.rare;
+        self.steps
+            .insert(kept, place, || &mut rare.get_or_insert_default().whole);
+    }
+
+    /// Takes a step out that was only learnt of, where its own event comes late.
+    fn forget_learnt(&mut self, step: &Step) {
+        let same = |kept: Kept| {
+            let learnt = kept.step;
+            learnt.is_learnt()
+                && (learnt.from, learnt.seq) == (step.from, step.seq)
+                && learnt.flags.ack() == step.flags.ack()
+        };
+        let place = self.kept().position(same);
+        if let Some(place) = place {
+            self.steps.remove(place);
+        }
     }
 
     /// Whether the steps say all that Zeek would say of the events so far, this one included, should

@@ -109,7 +109,7 @@ impl Words {
             seq: step.seq,
             ack: step.ack.unwrap_or(Seq(0)),
             len: step.len,
-            window: step.window,
+            window: step.window.unwrap_or(u16::MAX),
             why: Why::default(),
         };
         self.take(&packet, sender);
