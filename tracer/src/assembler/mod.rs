@@ -8,6 +8,7 @@
 mod closing;
 mod deadlines;
 mod healing;
+mod keeping;
 mod opening;
 mod rare;
 mod side;
