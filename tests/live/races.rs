@@ -95,7 +95,7 @@ fn steps_of(segment: &Segment) -> Vec<&str> {
             .split(',')
             .filter(|flag| ["SYN", "FIN"].contains(flag)),
     );
-    if segment.len > 0 {
+    if segment.len.is_some_and(|len| len > 0) {
         steps.push("data");
     }
     steps.extend(segment.check.as_ref().map(|check| check.proof.as_str()));

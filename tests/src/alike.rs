@@ -205,7 +205,7 @@ fn kept<'a>(segments: impl Iterator<Item = &'a Segment>) -> Vec<String> {
             check,
             ..
         } = segment;
-        format!("{from} {flags} seq {seq} ack {ack:?} len {len} {check:?}")
+        format!("{from} {flags} seq {seq} ack {ack:?} len {len:?} {check:?}")
     });
     let mut shown: Vec<String> = shown.collect();
     shown.sort_unstable();

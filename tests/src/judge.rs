@@ -117,7 +117,15 @@ fn compare(record: &Connection, verdict: &Verdict, differences: &mut Vec<String>
             .any(|flag| segment.flags.split(',').any(|name| name == *flag))
     });
     let mut told: Vec<String> = told
-        .map(|told| significant(&told.from, &told.flags, told.seq, told.ack, told.len))
+        .map(|told| {
+            significant(
+                &told.from,
+                &told.flags,
+                told.seq,
+                told.ack,
+                told.len.unwrap_or(0),
+            )
+        })
         .collect();
     let mut seen = verdict.significant.clone();
     // Two processors may have seen two sides in either order.

@@ -17,6 +17,11 @@ const LIVE_OCTETS: usize = 64 << 20;
 /// Octets that may wait for a slow reader where we can wait as well.
 const PATIENT_OCTETS: usize = 4 << 20;
 
+/// Buffers that were written and wait to be filled again, and the most octets that one may keep: fresh
+/// memory costs more than what is written into it.
+const SPARES: usize = 2;
+const SPARE_OCTETS: usize = 8 << 20;
+
 /// The sending end of the queue.
 pub struct Writer {
     queue: Sender<Piece>,
@@ -54,6 +59,8 @@ struct State {
     /// Octets in the queue, and their records.
     waiting: usize,
     records: u64,
+    /// Empty buffers.
+    spare: Vec<Vec<u8>>,
     /// Nothing is written any more.
     gone: bool,
 }
@@ -111,12 +118,12 @@ impl Writer {
         self.when_full = WhenFull::WaitFor(patience);
     }
 
-    /// Queues `records` records; `octets` is empty afterwards.
-    pub fn push(&mut self, octets: &mut Vec<u8>, records: u64) {
-        if octets.is_empty() {
+    /// Queues the `records` records of a buffer, which is empty afterwards.
+    pub fn push(&mut self, emptied: &mut Vec<u8>, records: u64) {
+        if emptied.is_empty() {
             return;
         }
-        let octets = std::mem::take(octets);
+        let octets = std::mem::take(emptied);
         // What is larger than the whole queue goes in where the queue is empty.
         let has_room = |state: &State| {
             state.waiting.saturating_add(octets.len()) <= self.limit || state.waiting == 0
@@ -128,6 +135,7 @@ impl Writer {
         }
         state.waiting += octets.len();
         state.records += records;
+        *emptied = state.spare.pop().unwrap_or_default();
         drop(state);
         if self.queue.send((octets, records)).is_err() {
             self.dropped += records;
@@ -179,10 +187,14 @@ impl Room {
 }
 
 fn write_all(mut out: impl Write, records: &Receiver<Piece>, room: &Room) -> io::Result<()> {
-    while let Ok((octets, records)) = records.recv() {
+    while let Ok((mut octets, records)) = records.recv() {
         let result = out.write_all(&octets).and_then(|()| out.flush());
         let mut state = room.lock();
         state.waiting -= octets.len();
+        if state.spare.len() < SPARES && octets.capacity() <= SPARE_OCTETS {
+            octets.clear();
+            state.spare.push(octets);
+        }
         if result.is_ok() {
             state.records -= records;
         }

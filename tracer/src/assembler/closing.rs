@@ -5,9 +5,10 @@ use synfin_ebpf::flow::Key;
 use synfin_ebpf::segment::{Scope, Segment};
 use synfin_ebpf::seq::Seq;
 
-use super::side::Fin;
+use super::rare::Reset;
+use super::side::{Fin, Side};
 use super::state::Input;
-use super::track::{Reset, Track};
+use super::track::Track;
 use crate::timeline::{Anomaly, Check, Proof, ResetProof, Role, State, TcpOptions};
 
 impl Track {
@@ -15,12 +16,14 @@ impl Track {
     pub(super) fn take_fin(&mut self, segment: &Segment, from: Role, t_ns: u64) -> bool {
         let client = self.side(Role::Client);
         // Who acknowledges has a SYN-ACK, seen here or not.
-        let answered = client.pure_ack || client.data || self.side(Role::Server).segments > 0;
+        let answered = client.is(Side::PURE_ACK)
+            || client.is(Side::DATA)
+            || self.side(Role::Server).is(Side::SPOKE);
         if from == Role::Client && !self.unobserved() && !answered {
             self.note(Anomaly::FinBeforeSynAck);
         }
         let end = segment.end();
-        if let Some(fin) = self.side(from).fin {
+        if let Some(fin) = self.fin(from) {
             if fin.end == end {
                 self.note(Anomaly::FinRetransmitted);
                 return true;
@@ -30,7 +33,7 @@ impl Track {
                 return false;
             }
         }
-        self.side_mut(from).fin = Some(Fin {
+        *self.fin_mut(from) = Some(Fin {
             end,
             ack: segment.ack,
             t_ns,
@@ -38,8 +41,8 @@ impl Track {
             acked_by_fin: false,
         });
         let peer = self.side(from.peer());
-        let peer_fin = peer.fin;
-        if peer.iss.is_some() && peer.syn_acked_ns.is_none() {
+        let peer_fin = self.fin(from.peer());
+        if peer.is(Side::ISS) && !peer.syn_acked() {
             // Without the ACK of its SYN the peer does not look at it (RFC 9293 §3.10.7.4).
             self.advance_one(from, Input::SendsFin);
             return false;
@@ -47,7 +50,7 @@ impl Track {
         if peer_fin.is_some_and(|fin| fin.acked_ns.is_none()) {
             // It does not acknowledge the peer's FIN: that had not arrived yet when it was sent, and
             // both meet on the way (RFC 9293 §3.6).
-            if self.reset.is_none() {
+            if self.reset().is_none() {
                 self.side_mut(from).state = State::Established;
             }
             self.advance(from, Input::SendsFin, Some(Input::FinArrives));
@@ -77,18 +80,19 @@ impl Track {
         let (proof, expected) = self.judge_rst(segment, event, from);
         if expected.is_some() {
             self.note(Anomaly::RstOutOfWindow);
-        } else if self.reset.is_none() && !self.is_of_another(from) {
+        } else if self.reset().is_none() && !self.is_of_another(from) {
             if proof == ResetProof::InWindow {
                 self.note(Anomaly::RstInWindow);
             }
             let text = event.sender.text().filter(|text| !text.is_empty());
-            self.reset = Some(Reset {
+            let states = [self.side(Role::Client).state, self.side(Role::Server).state];
+            self.rare_mut().reset = Some(Reset {
                 by: from,
                 seq: segment.seq,
                 t_ns: event.time_ns,
                 proof,
                 text: text.map(|text| String::from_utf8_lossy(text).into()),
-                states: [self.side(Role::Client).state, self.side(Role::Server).state],
+                states,
             });
             // Who aborts says how much had come; the ACKs before may not have been reported.
             let exact = matches!(proof, ResetProof::Exact | ResetProof::NotBefore);
@@ -107,17 +111,20 @@ impl Track {
     /// not fit the client goes on with its own attempt (RFC 9293 §3.5.2).
     const fn is_of_another(&self, from: Role) -> bool {
         let (client, server) = (self.side(Role::Client), self.side(Role::Server));
-        let attempt = client.iss.is_some() && client.syn_acked_ns.is_none();
-        matches!(from, Role::Client) && attempt && server.iss.is_none() && server.pure_ack
+        let attempt = client.is(Side::ISS) && !client.syn_acked();
+        matches!(from, Role::Client)
+            && attempt
+            && !server.is(Side::ISS)
+            && server.is(Side::PURE_ACK)
     }
 
     /// How a RST's number fits what its receiver expects; with the number that it had to have where
     /// it does not fit.
     fn judge_rst(&self, segment: &Segment, event: &Event, from: Role) -> (ResetProof, Option<Seq>) {
         let (sender, receiver) = (self.side(from), self.side(from.peer()));
-        if let Some(iss) = receiver.iss
-            && receiver.sent_syn
-            && receiver.syn_acked_ns.is_none()
+        if let Some(iss) = receiver.iss()
+            && receiver.is(Side::SENT_SYN)
+            && receiver.syn_acked_ns().is_none()
             && sender.syns == 0
         {
             // In SYN-SENT it must acknowledge the SYN.
@@ -126,13 +133,13 @@ impl Track {
             return (ResetProof::Exact, wrong.then_some(iss.add(1)));
         }
         let acked = event.receiver.acked();
-        let Some(next) = acked.map(|(next, _)| next).or(receiver.highest_ack) else {
+        let Some(next) = acked.map(|(next, _)| next).or(receiver.highest_ack()) else {
             return (ResetProof::Unchecked, None);
         };
         let exact = segment.seq == next
             // What was sent on the way to the receiver may have arrived already.
             || event.sender.next() == Some(segment.seq) && segment.seq.covers(next)
-            || sender.fin.is_some_and(|fin| segment.seq == fin.end);
+            || self.fin(from).is_some_and(|fin| segment.seq == fin.end);
         if exact {
             return (ResetProof::Exact, None);
         }
@@ -160,12 +167,12 @@ impl Track {
     /// its SYN (RFC 7323 §2.2).
     fn scale(&self, role: Role) -> u8 {
         let side = self.side(role);
-        if !side.pure_ack && !side.data && side.fin.is_none() {
+        if !side.is(Side::PURE_ACK) && !side.is(Side::DATA) && self.fin(role).is_none() {
             return 0;
         }
         let offered = |role: Role| {
             self.side(role)
-                .options
+                .options()
                 .and_then(|options| options.window_scale)
         };
         match (offered(role), offered(role.peer())) {
@@ -176,21 +183,22 @@ impl Track {
 
     /// Takes a RST back that what follows shows not to have been accepted.
     pub(super) fn doubt_reset(&mut self, segment: &Segment, from: Role, t_ns: u64) {
-        let Some(reset) = self.reset.as_ref().filter(|reset| reset.t_ns < t_ns) else {
+        let Some(reset) = self.reset().filter(|reset| reset.t_ns < t_ns) else {
             return;
         };
+        let (by, proof, reset_ns) = (reset.by, reset.proof, reset.t_ns);
         if segment.flags.syn() {
             // Only a SYN-ACK goes on; a SYN begins anew.
-            if !segment.flags.ack() || reset.by != from {
+            if !segment.flags.ack() || by != from {
                 return;
             }
-            if self.side(from.peer()).last_syn_ns < reset.t_ns {
+            if self.last_syn_ns(from.peer()) < reset_ns {
                 self.note(Anomaly::TrafficAfterRst);
             }
-        } else if reset.by == from {
+        } else if by == from {
             // Its sender goes on: the RST was somebody else's, or was not accepted.
             self.note(Anomaly::TrafficAfterRst);
-        } else if reset.proof == ResetProof::InWindow {
+        } else if proof == ResetProof::InWindow {
             // Its receiver goes on: the number has to be exact (RFC 5961 §3.2).
             if segment.len == 0 && !segment.flags.fin() {
                 self.note(Anomaly::ChallengeAck);
@@ -203,7 +211,9 @@ impl Track {
 
     /// Goes on as if there had been no RST.
     pub(super) fn revive(&mut self) {
-        if let Some(reset) = self.reset.take() {
+        if self.reset().is_some()
+            && let Some(reset) = self.rare_mut().reset.take()
+        {
             let [client, server] = reset.states;
             self.side_mut(Role::Client).state = client;
             self.side_mut(Role::Server).state = server;
@@ -213,7 +223,7 @@ impl Track {
     /// Notes the ACK that answers a SYN inside the open connection: it acknowledges nothing new (RFC
     /// 5961 §4.2).
     pub(super) fn note_challenge(&mut self, segment: &Segment, from: Role) {
-        let syn = self.pending_syns.first().filter(|_| self.unchallenged);
+        let syn = self.pending_syn().filter(|_| self.is(Self::UNCHALLENGED));
         let answers = syn.is_some_and(|syn| {
             let (_, sender) = Key::of(&syn.endpoints(), Scope(syn.scope));
             self.role(sender) != from
@@ -221,9 +231,9 @@ impl Track {
         if !answers {
             return;
         }
-        self.unchallenged = false;
+        self.unmark(Self::UNCHALLENGED);
         let own = self.side(from);
-        let nothing_new = own.highest_ack.is_none_or(|ack| ack.covers(segment.ack));
+        let nothing_new = own.highest_ack().is_none_or(|ack| ack.covers(segment.ack));
         if segment.len == 0 && !segment.flags.fin() && nothing_new {
             self.note(Anomaly::ChallengeAck);
         }

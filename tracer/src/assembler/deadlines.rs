@@ -64,6 +64,22 @@ impl Deadlines {
         Some(*due_ns)
     }
 
+    /// Takes one out whatever the time is: the first of an opening before all others.
+    pub(super) fn any(&mut self) -> Option<(u64, Slot)> {
+        let [.., openings] = &mut self.queues;
+        let queued = openings.front().map(|(due_ns, _)| *due_ns);
+        let other = self.heap.peek().map(|Reverse((due_ns, _))| *due_ns);
+        match (queued, other) {
+            (Some(queued), other) if other.is_none_or(|other| queued <= other) => {
+                openings.pop_front()
+            }
+            _ => {
+                let heaped = self.heap.pop().map(|Reverse(deadline)| deadline);
+                heaped.or_else(|| self.queues.iter_mut().find_map(VecDeque::pop_front))
+            }
+        }
+    }
+
     /// The earliest one.
     pub(super) fn next_ns(&self) -> Option<u64> {
         let heap = self.heap.peek().map(|Reverse((due_ns, _))| *due_ns);

@@ -2,14 +2,18 @@
 //!
 //! In: events and the time, in any mixture. Out: steps and finished [`Connection`]s, through
 //! [`Output`]. The same calls give the same output: there is no I/O, no clock and no randomness here.
-//! The number of connections is bounded; reaching the bound hands out the longest idle.
+//! The number of connections is bounded; reaching the bound hands out openings, the oldest first, and
+//! where there are none the longest idle.
 
 mod closing;
 mod deadlines;
-mod life;
+mod healing;
+mod keeping;
 mod opening;
+mod rare;
 mod side;
 mod state;
+mod steps;
 mod table;
 mod track;
 mod verdict;
@@ -31,9 +35,9 @@ use synfin_ebpf::seq::Seq;
 
 use crate::timeline::{Connection, Previous, Role, Step};
 use deadlines::{Deadlines, Wait};
-use life::Life;
+use rare::Before;
 use table::{Found, Slot, Table};
-use track::{Before, Track};
+use track::Track;
 use verdict::Ended;
 
 /// Segments that are kept of a connection for whoever reads its record.
@@ -108,7 +112,7 @@ pub struct Settings {
 impl Settings {
     /// A SYN and what answers it are kept at any rate.
     fn max_steps(&self) -> usize {
-        self.max_steps.max(2)
+        self.max_steps.clamp(2, u16::MAX.into())
     }
 
     /// This assembler's share.
@@ -146,23 +150,15 @@ pub struct Counts {
 pub struct Assembler {
     settings: Settings,
     /// The connections; of those that are over what is known: their addresses may be used again.
-    tracks: Table<Tracked, Before>,
+    tracks: Table<Track, Before>,
     deadlines: Deadlines,
     /// When there is something to do next; the latest of all times where there is not.
     next_ns: u64,
     /// Wall-clock time less the events' clock, in ns.
-    wall_offset_ns: i128,
+    wall_offset_ns: i64,
     counts: Counts,
-}
-
-struct Tracked {
-    life: Life,
-    /// When it will be looked at; `None` where nothing is waited for.
-    look_ns: Option<u64>,
-    /// It waits for late segments only.
-    lingers: bool,
-    /// How many events were lost before it began.
-    lost_before: u64,
+    /// How often events were lost; this goes round.
+    losses: u32,
 }
 
 impl Counts {
@@ -186,6 +182,7 @@ impl Assembler {
             next_ns: u64::MAX,
             wall_offset_ns: 0,
             counts: Counts::default(),
+            losses: 0,
         }
     }
 
@@ -195,8 +192,9 @@ impl Assembler {
     }
 
     /// Sets how far the wall clock is ahead of the events' clock, for connections from now on.
-    pub const fn set_wall_offset(&mut self, offset_ns: i128) {
-        self.wall_offset_ns = offset_ns;
+    pub fn set_wall_offset(&mut self, offset_ns: i128) {
+        // Either clock counts from a time of which the other is no 292 years away.
+        self.wall_offset_ns = i64::try_from(offset_ns).unwrap_or(0);
     }
 
     /// What was counted.
@@ -218,8 +216,8 @@ impl Assembler {
         let Found::Live(slot) = self.tracks.find(&key) else {
             return false;
         };
-        let life = self.tracks.get_mut(slot).map(|tracked| &tracked.life);
-        matches!(life, Some(Life::Track(track)) if track.established() || track.unobserved())
+        let track = self.tracks.get_mut(slot);
+        track.is_some_and(|track| track.established() || track.unobserved())
     }
 
     /// Ends the connection of the event's addresses and ports where its sender has another number by now:
@@ -229,13 +227,12 @@ impl Assembler {
         let (Found::Live(slot), Some(iss)) = (self.tracks.find(&key), event.sender.iss()) else {
             return;
         };
-        let tracked = self.tracks.get_mut(slot);
-        let Some(track) = tracked.and_then(|tracked| tracked.life.track_mut(&self.settings)) else {
+        let Some(track) = self.tracks.get_mut(slot) else {
             return;
         };
-        let before = track.side(track.role(half)).iss;
+        let before = track.side(track.role(half)).iss();
         // Two CPUs may report in the wrong order.
-        let later = event.sender.opened_ns > track.first_ns;
+        let later = event.sender.opened_ns > track.first_ns();
         if later && before.is_some_and(|before| before != iss) {
             self.end(slot, Some(Ended::Superseded), event.time_ns, output);
         }
@@ -244,19 +241,22 @@ impl Assembler {
     /// Notes that events were lost: connections that are there now may lack steps.
     pub const fn lost(&mut self, events: u64) {
         self.counts.lost = self.counts.lost.saturating_add(events);
+        if events > 0 {
+            self.losses = self.losses.wrapping_add(1);
+        }
     }
 
     /// Takes the counts of a connection that the next event's takes the place of.
     pub fn settle(&mut self, settled: &Settled) {
         if let Found::Live(slot) = self.tracks.find(&settled.key)
-            && let Some(tracked) = self.tracks.get_mut(slot)
-            && let Some(track) = tracked.life.track_mut(&self.settings)
+            && let Some(track) = self.tracks.get_mut(slot)
         {
-            let counts = match &track.settled {
+            let before = &mut track.rare_mut().settled;
+            let counts = match before {
                 Some(before) => before.plus(&settled.accounts),
                 None => settled.accounts,
             };
-            track.settled = Some(Box::new(counts));
+            *before = Some(Box::new(counts));
         }
     }
 
@@ -292,20 +292,20 @@ impl Assembler {
         let slot = match found {
             Found::Live(slot) => {
                 self.tracks.touch(slot, event.time_ns);
-                self.go_on(slot, event, half, output)?
+                self.go_on(slot, event, (key, half), output)?
             }
             Found::Ended(before) => self.begin(event, (key, half), Some(before), output)?,
             Found::Nothing => self.begin(event, (key, half), None, output)?,
         };
         // It is looked at when its first deadline comes, and then again if there is a later one. What
         // lingers has to be known as such: of those there may be too many.
-        let tracked = self.tracks.get_mut(slot)?;
-        if let Some((due_ns, wait)) = tracked.life.deadline(&self.settings)
-            && (wait == Wait::Linger && !tracked.lingers
-                || tracked.look_ns.is_none_or(|look_ns| due_ns < look_ns))
+        let track = self.tracks.get_mut(slot)?;
+        if let Some((due_ns, wait)) = track.deadline(&self.settings)
+            && (wait == Wait::Linger && !track.is(Track::LINGERS) || due_ns < track.look_ns)
         {
-            tracked.lingers = wait == Wait::Linger;
-            tracked.look_ns = Some(due_ns);
+            track.unmark(Track::LINGERS);
+            track.mark(Track::LINGERS, wait == Wait::Linger);
+            track.look_ns = due_ns;
             self.deadlines.add(due_ns, wait, slot);
             self.look_out();
         }
@@ -317,11 +317,10 @@ impl Assembler {
         &mut self,
         slot: Slot,
         event: &Event,
-        half: Half,
+        (key, half): (Key, Half),
         output: &mut impl Output,
     ) -> Option<Slot> {
-        let tracked = self.tracks.get_mut(slot)?;
-        let track = tracked.life.track_mut(&self.settings)?;
+        let track = self.tracks.get_mut(slot)?;
         let syns = track.take_pending_syns_before(event);
         if !syns.is_empty() {
             // Its sender went on from a SYN inside the open connection: that opened another one.
@@ -331,17 +330,17 @@ impl Assembler {
             }
             return None;
         }
-        let first_ns = track.first_ns;
-        let kept = track.observe(event, half);
+        let first_ns = track.first_ns();
+        let step = track.observe(event, half, self.settings.max_steps());
         if output.follows()
-            && let Some(kept) = kept
+            && let Some(step) = step
         {
             let step = Step {
-                t_ns: kept.step.t_ns.saturating_sub(first_ns),
-                ..kept.step.clone()
+                t_ns: step.t_ns.saturating_sub(first_ns),
+                ..step
             };
-            let unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
-            output.step(&live(track, event, unix_ns), &step);
+            let unix_ns = i128::from(event.time_ns) + i128::from(self.wall_offset_ns);
+            output.step(&live(&key, track, event, unix_ns), &step);
         }
         Some(slot)
     }
@@ -351,26 +350,26 @@ impl Assembler {
         let early_ns = now_ns.saturating_add(self.settings.beyond_ns());
         let lingering = self.settings.share(LINGERING);
         while let Some((look_ns, slot)) = self.deadlines.crowded(lingering, early_ns) {
-            let ended = |tracked: &Tracked| {
-                tracked.look_ns == Some(look_ns)
-                    && tracked.life.deadline(&self.settings) == Some((look_ns, Wait::Linger))
+            let ended = |track: &Track| {
+                track.look_ns == look_ns
+                    && track.deadline(&self.settings) == Some((look_ns, Wait::Linger))
             };
             match self.tracks.get_mut(slot) {
-                Some(tracked) if ended(tracked) => self.end(slot, None, now_ns, output),
+                Some(track) if ended(track) => self.end(slot, None, now_ns, output),
                 // It is looked at again when it would have been.
                 Some(_) => self.deadlines.add(look_ns, Wait::LastAck, slot),
                 None => {}
             }
         }
         while let Some((look_ns, slot)) = self.deadlines.due(now_ns) {
-            let Some(tracked) = self.tracks.get_mut(slot) else {
+            let Some(track) = self.tracks.get_mut(slot) else {
                 continue;
             };
-            if tracked.look_ns != Some(look_ns) {
+            if track.look_ns != look_ns {
                 continue;
             }
-            let due = tracked.life.deadline(&self.settings);
-            tracked.look_ns = due.map(|(due_ns, _)| due_ns);
+            let due = track.deadline(&self.settings);
+            track.look_ns = due.map_or(u64::MAX, |(due_ns, _)| due_ns);
             match due {
                 Some((due_ns, _)) if due_ns <= now_ns => self.end(slot, None, due_ns, output),
                 Some((due_ns, wait)) => self.deadlines.add(due_ns, wait, slot),
@@ -409,8 +408,7 @@ impl Assembler {
             let Some(slot) = self.tracks.oldest() else {
                 return false;
             };
-            let tracked = self.tracks.get_mut(slot);
-            let last_ns = tracked.map_or(0, |tracked| tracked.life.last_ns());
+            let last_ns = self.tracks.get_mut(slot).map_or(0, |track| track.last_ns);
             self.end(slot, Some(Ended::Unfinished), last_ns, output);
         }
         self.tracks.len() > 0
@@ -424,8 +422,7 @@ impl Assembler {
         half: Half,
         output: &mut impl Output,
     ) -> bool {
-        let tracked = self.tracks.get_mut(slot);
-        let Some(track) = tracked.and_then(|tracked| tracked.life.track_mut(&self.settings)) else {
+        let Some(track) = self.tracks.get_mut(slot) else {
             return false;
         };
         let with_ack = Flags(event.flags).ack();
@@ -474,45 +471,41 @@ impl Assembler {
             return None;
         }
         if self.tracks.len() >= self.settings.max_connections
-            && let Some(oldest) = self.tracks.oldest()
+            && let Some(slot) = self.least_of_interest()
         {
             self.counts.evicted += 1;
-            self.end(oldest, Some(Ended::Unfinished), event.time_ns, output);
+            self.end(slot, Some(Ended::Unfinished), event.time_ns, output);
         }
-        let started_unix_ns = i128::from(event.time_ns) + self.wall_offset_ns;
-        // Where steps are of interest, each is told as it happens.
-        let waits = opens && ended.is_none() && !output.follows();
-        let life = if waits {
-            Life::opening(event, started_unix_ns)
-        } else {
-            let max_steps = self.settings.max_steps();
-            let track = Track::new(event, key, half, started_unix_ns, ended, max_steps);
-            Life::Track(Box::new(track))
-        };
-        let tracked = Tracked {
-            life,
-            look_ns: None,
-            lingers: false,
-            lost_before: self.counts.lost,
-        };
-        let slot = self.tracks.insert(key, event.time_ns, tracked);
-        if waits {
-            Some(slot)
-        } else {
-            self.go_on(slot, event, half, output)
+        let mut track = Track::new(event, (&key, half), self.wall_offset_ns, ended);
+        track.losses_before = self.losses;
+        let slot = self.tracks.insert(key, event.time_ns, track);
+        self.go_on(slot, event, (key, half), output)
+    }
+
+    /// The connection to hand out where there are too many. What waits for a segment or for none goes
+    /// first, the oldest opening before all others: no flood takes the place of what came to be.
+    fn least_of_interest(&mut self) -> Option<Slot> {
+        while let Some((look_ns, slot)) = self.deadlines.any() {
+            let Some(track) = self.tracks.get_mut(slot) else {
+                continue;
+            };
+            if track.look_ns != look_ns {
+                continue;
+            }
+            if track.deadline(&self.settings).is_some() {
+                return Some(slot);
+            }
+            // It waits no more: it is open.
+            track.look_ns = u64::MAX;
         }
+        self.tracks.oldest()
     }
 
     /// Hands a connection out; without a reason, that of its state.
     fn end(&mut self, slot: Slot, ended: Option<Ended>, at_ns: u64, output: &mut impl Output) {
-        let Some(Tracked {
-            life, lost_before, ..
-        }) = self.tracks.remove(slot)
-        else {
+        let Some((key, track)) = self.tracks.remove(slot) else {
             return;
         };
-        let track = life.into_track(&self.settings);
-        let key = track.key;
         let ended = ended.unwrap_or(if track.is_over() {
             Ended::Closed
         } else {
@@ -524,19 +517,20 @@ impl Assembler {
         } else {
             output.forget(&key)
         };
-        let accounts = match (track.settled.as_deref(), counted) {
+        let settled = track.rare().and_then(|rare| rare.settled.as_deref());
+        let accounts = match (settled, counted) {
             (Some(before), Some(counted)) => Some(before.plus(&counted)),
             (before, counted) => before.copied().or(counted),
         };
-        let interface = self.settings.interfaces.get(&track.interface);
+        let interface = self.settings.interfaces.get(&track.interface());
         let interface =
-            interface.map_or_else(|| format!("#{}", track.interface).into(), Clone::clone);
-        let gap = self.counts.lost != lost_before;
+            interface.map_or_else(|| format!("#{}", track.interface()).into(), Clone::clone);
+        let gap = self.losses != track.losses_before;
         let over = track.is_over() || track.finished() || ended == Ended::Superseded;
         // What is no connection has nothing that could come late, or be taken the place of.
         let over = over && !track.is_stray();
         let numbers = track.numbers();
-        let connection = verdict::connection(track, ended, interface, gap, accounts);
+        let connection = verdict::connection(&key, &track, ended, interface, gap, accounts);
         if over {
             let before = Before {
                 told: Previous {
@@ -566,19 +560,16 @@ fn is_of_another(event: &Event, before: &Before) -> bool {
     opened && client.iss() != before.told.client_isn
 }
 
-fn live(track: &Track, event: &Event, unix_ns: i128) -> Live {
+fn live(key: &Key, track: &Track, event: &Event, unix_ns: i128) -> Live {
     let end = |role: Role| {
-        let half = match role {
-            Role::Client => track.client,
-            Role::Server => track.client.peer(),
-        };
-        (track.key.endpoint(half), track.side(role).iss)
+        let endpoint = key.endpoint(track.half(role));
+        (endpoint, track.side(role).iss())
     };
     Live {
         unix_ns,
         interface: event.interface,
         client: end(Role::Client),
         server: end(Role::Server),
-        scope: track.key.scope,
+        scope: key.scope,
     }
 }

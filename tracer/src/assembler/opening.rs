@@ -7,6 +7,7 @@ use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
+use super::side::Side;
 use super::state::Input;
 use super::track::Track;
 use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, TcpOptions, WrongAck};
@@ -21,11 +22,11 @@ impl Track {
         let with_ack = segment.flags.ack();
         let established = self.established();
         let options = syn_options(&event.sender, segment.flags);
+        let since_last = t_ns.saturating_sub(self.last_syn_ns(from));
         let own = self.side_mut(from);
-        let again = own.syns > 0 && own.iss == Some(segment.seq) && !own.healed;
-        let changed = own.iss.is_some_and(|iss| iss != segment.seq);
-        let acknowledged = own.syn_acked_ns.is_some();
-        let since_last = t_ns.saturating_sub(own.last_syn_ns);
+        let again = own.syns > 0 && own.iss() == Some(segment.seq) && !own.is(Side::HEALED);
+        let changed = own.iss().is_some_and(|iss| iss != segment.seq);
+        let acknowledged = own.syn_acked_ns().is_some();
         if changed && (acknowledged || !with_ack) {
             // The number that was acknowledged stays; a SYN may yet turn out to open another
             // connection in place of this one.
@@ -36,19 +37,19 @@ impl Track {
             });
             if !with_ack {
                 self.keep_pending_syn(event);
-                self.unchallenged = true;
+                self.mark(Self::UNCHALLENGED, true);
             }
             return false;
         }
-        own.last_syn_ns = t_ns;
-        own.sent_syn |= !with_ack;
+        own.mark(Side::SENT_SYN, !with_ack);
         // A simultaneous open repeats the SYN's number in its SYN-ACK: that is no retransmission.
-        let new_form = with_ack && !own.sent_syn_ack && own.sent_syn;
-        own.sent_syn_ack |= with_ack;
+        let new_form = with_ack && !own.is(Side::SENT_SYN_ACK) && own.is(Side::SENT_SYN);
+        own.mark(Side::SENT_SYN_ACK, with_ack);
         if again {
-            own.syns += u32::from(!new_form);
+            own.syns = own.syns.saturating_add(u32::from(!new_form));
+            self.set_last_syn_ns(from, Some(t_ns));
             if !with_ack {
-                self.backoff_ns.push(since_last);
+                self.rare_mut().backoff_ns.push(since_last);
             } else if new_form {
                 self.advance(from, Input::SendsSynAck, Some(Input::SynArrives));
             } else if established {
@@ -56,17 +57,18 @@ impl Track {
             }
             return !new_form;
         }
-        own.iss = Some(segment.seq);
-        own.opened_ns = Some(t_ns);
+        own.set_iss(segment.seq);
+        own.set_opened_ns(t_ns);
         own.syns = own.syns.max(1);
         own.syn_len = segment.len;
-        own.options = Some(options);
+        own.set_options(&options);
+        self.set_last_syn_ns(from, None);
         if changed {
             self.note(Anomaly::SynAckIsnChanged);
         }
         // What answers a Fast Open may carry data without an option of its own (RFC 7413 §4.2.2).
         let asked = |options: Option<TcpOptions>| options.is_some_and(|options| options.fast_open);
-        if segment.len > 0 && !options.fast_open && !asked(self.side(from.peer()).options) {
+        if segment.len > 0 && !options.fast_open && !asked(self.side(from.peer()).options()) {
             self.note(Anomaly::DataOnSyn);
         }
         if options
@@ -79,10 +81,10 @@ impl Track {
         if acknowledged {
             // Its ACK was seen before it: whatever the times say, they are not those of the legs.
             self.side_mut(from).acknowledge_syn(t_ns, false);
-            self.reordered = true;
+            self.mark(Self::REORDERED, true);
         }
-        if !with_ack && self.side(from).syn_acked_ns.is_some() {
-            self.reordered = true;
+        if !with_ack && self.side(from).syn_acked_ns().is_some() {
+            self.mark(Self::REORDERED, true);
         }
         let (sends, arrives) = if with_ack {
             (Input::SendsSynAck, None)
@@ -101,18 +103,24 @@ impl Track {
     }
 
     fn keep_pending_syn(&mut self, event: &Event) {
+        let pending = &mut self.rare_mut().pending_syns;
         // Another number is another attempt.
-        self.pending_syns.retain(|syn| syn.seq == event.seq);
-        if self.pending_syns.len() < MAX_PENDING_SYNS {
-            self.pending_syns.push(*event);
+        pending.retain(|syn| syn.seq == event.seq);
+        if pending.len() < MAX_PENDING_SYNS {
+            pending.push(*event);
         }
+    }
+
+    /// A SYN inside the open connection that nobody has answered yet.
+    pub(super) fn pending_syn(&self) -> Option<&Event> {
+        self.rare()?.pending_syns.first()
     }
 
     /// The SYNs inside the open connection that this acknowledges.
     pub(super) fn take_pending_syns(&mut self, ack: Seq) -> Vec<Event> {
         let answers = |syn: &Event| Seq(syn.seq).add(1) == ack;
-        if self.pending_syns.first().is_some_and(answers) {
-            mem::take(&mut self.pending_syns)
+        if self.pending_syn().is_some_and(answers) {
+            mem::take(&mut self.rare_mut().pending_syns)
         } else {
             Vec::new()
         }
@@ -126,9 +134,9 @@ impl Track {
             let sender = |event: &Event| (event.source, event.source_port);
             Seq(syn.seq).add(1) == Seq(event.seq) && sender(syn) == sender(event)
         };
-        let opens = self.pending_syns.first().is_some_and(goes_on);
+        let opens = self.pending_syn().is_some_and(goes_on);
         if opens && flags.ack() && !flags.any(Flags::SYN.with(Flags::RST)) {
-            mem::take(&mut self.pending_syns)
+            mem::take(&mut self.rare_mut().pending_syns)
         } else {
             Vec::new()
         }
@@ -141,15 +149,15 @@ impl Track {
         from: Role,
         t_ns: u64,
     ) -> Option<Check> {
-        let refused = (self.reset.as_ref()).is_some_and(|reset| reset.by != from);
+        let refused = self.reset().is_some_and(|reset| reset.by != from);
         let peer = self.side_mut(from.peer());
-        let Some(iss) = peer.iss else {
+        let Some(iss) = peer.iss() else {
             if refused {
                 // Who refused has no number.
                 return None;
             }
             // Nobody saw the SYN; its answer names the number.
-            peer.iss = Some(segment.ack.add(u32::MAX));
+            peer.set_iss(segment.ack.add(u32::MAX));
             peer.acknowledge_syn(t_ns, false);
             return None;
         };
@@ -157,7 +165,7 @@ impl Track {
         let beyond = segment.ack.since(expected);
         if beyond > peer.syn_len {
             self.note(Anomaly::WrongSynAckAck);
-            self.wrong_ack.get_or_insert(WrongAck {
+            self.rare_mut().wrong_ack.get_or_insert(WrongAck {
                 expected,
                 seen: segment.ack,
             });
@@ -167,8 +175,8 @@ impl Track {
             });
         }
         let news = peer.acknowledge_syn(t_ns, true);
-        let asked = peer.options.is_some_and(|options| options.fast_open);
-        self.fast_open |= beyond > 0 && asked;
+        let asked = peer.options().is_some_and(|options| options.fast_open);
+        self.mark(Self::FAST_OPEN, beyond > 0 && asked);
         if news {
             self.advance_one(from.peer(), Input::AckOfSynArrives);
         }
@@ -182,10 +190,10 @@ impl Track {
         from: Role,
         t_ns: u64,
     ) -> Option<Check> {
-        let bare = !self.side(from).sent_syn && !self.side(from).sent_syn_ack;
+        let bare = !self.side(from).is(Side::SENT_SYN) && !self.side(from).is(Side::SENT_SYN_ACK);
         let peer = self.side(from.peer());
-        let iss = peer.iss?;
-        if peer.syn_acked_ns.is_some() {
+        let iss = peer.iss()?;
+        if peer.syn_acked_ns().is_some() {
             return None;
         }
         // A server that has not sent a SYN acknowledges exactly, or speaks of another connection.
@@ -197,7 +205,7 @@ impl Track {
         };
         if !right {
             if let Some(answered) = self.syn_ack_answered_by(segment.ack, from.peer()) {
-                self.side_mut(from.peer()).iss = Some(answered);
+                self.side_mut(from.peer()).set_iss(answered);
             } else {
                 if exact && segment.len == 0 && !segment.flags.fin() {
                     self.note(Anomaly::ChallengeAck);
@@ -210,25 +218,26 @@ impl Track {
         }
         // A server's bare ACK is no SYN-ACK, but for one that sent a SYN of its own; and an ACK of more
         // may be a later one.
-        let as_leg = from == Role::Client || self.side(from).sent_syn;
+        let as_leg = from == Role::Client || self.side(from).is(Side::SENT_SYN);
         let peer = self.side_mut(from.peer());
         let as_leg = as_leg
             && peer
-                .iss
+                .iss()
                 .is_some_and(|iss| segment.ack.since(iss.add(1)) <= peer.syn_len);
         peer.acknowledge_syn(t_ns, as_leg);
-        let (healed, opened_ns) = (peer.healed, peer.opened_ns);
+        let (healed, opened_ns) = (peer.is(Side::HEALED), peer.opened_ns());
         let own = self.side_mut(from);
-        if healed && own.iss.is_some() {
+        if healed && own.iss().is_some() {
             // It would not have acknowledged a SYN-ACK that did not acknowledge it.
             own.acknowledge_syn(opened_ns.unwrap_or(t_ns), true);
         }
         if from == Role::Client {
-            self.ack_via_data = segment.len > 0;
+            self.unmark(Self::ACK_VIA_DATA);
+            self.mark(Self::ACK_VIA_DATA, segment.len > 0);
         }
         // Who was not acknowledged itself has only seen the peer's SYN (RFC 9293 §3.5).
         let own = self.side(from);
-        let sends = if own.sent_syn && own.syn_acked_ns.is_none() {
+        let sends = if own.is(Side::SENT_SYN) && own.syn_acked_ns().is_none() {
             Input::SynArrives
         } else {
             Input::SendsAckOfSyn
@@ -239,7 +248,7 @@ impl Track {
 
     /// Whether the peer has acknowledged a SYN-ACK of this number before it was seen.
     fn was_acknowledged(&self, seq: Seq, by: Role) -> bool {
-        self.kept.iter().map(|kept| &kept.step).any(|step| {
+        self.kept().map(|kept| kept.step).any(|step| {
             step.from == by.peer()
                 && !step.flags.syn()
                 && !step.flags.rst()
@@ -249,7 +258,7 @@ impl Track {
 
     /// The number of an earlier SYN-ACK that this acknowledgment fits, where several were sent.
     fn syn_ack_answered_by(&self, ack: Seq, by: Role) -> Option<Seq> {
-        let mut steps = self.kept.iter().map(|kept| &kept.step);
+        let mut steps = self.kept().map(|kept| kept.step);
         let found = steps.find(|step| {
             step.from == by && step.flags.syn() && step.flags.ack() && step.seq.add(1) == ack
         });

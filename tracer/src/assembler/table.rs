@@ -11,9 +11,15 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use synfin_ebpf::flow::Key;
+use synfin_ebpf::segment::{Address, Scope};
 
 /// How exact the order of activity is.
 const TOUCH_NS: u64 = 100_000_000;
+/// Times of activity are kept without so many bits of their ns: 16 µs are one unit, and they go round
+/// after 19 hours.
+const TICK_BITS: u32 = 14;
+/// A time so many units after another one lies before it: an hour of clocks that were set back.
+const BEFORE: u32 = u32::MAX / 16 * 15;
 /// Connections in a chunk of memory.
 const CHUNK: usize = 256;
 /// No connection.
@@ -42,48 +48,82 @@ pub(super) struct Table<L, E> {
 /// Where a connection is.
 #[derive(Clone, Copy)]
 struct Place {
-    hash: u64,
+    /// Half of the key's hash: all that the index is asked by.
+    hash: u32,
+    /// Its slot; or, of one that is over, its number.
     slot: u32,
-    is_over: bool,
 }
 
+/// The bit of a hash that says that a connection is over; it takes no part in the look-up.
+const IS_OVER: u32 = 1;
+
 impl Place {
+    const fn live(hash: u32, slot: u32) -> Self {
+        Self {
+            hash: hash & !IS_OVER,
+            slot,
+        }
+    }
+
+    const fn over(hash: u32, number: u32) -> Self {
+        Self {
+            hash: hash | IS_OVER,
+            slot: number,
+        }
+    }
+
+    const fn is_over(self) -> bool {
+        self.hash & IS_OVER != 0
+    }
+
+    const fn is_of(self, hash: u32) -> bool {
+        (self.hash ^ hash) & !IS_OVER == 0
+    }
+
+    /// What the index sorts it by: it looks at the highest and at the lowest bits.
+    fn wide(self) -> u64 {
+        wide(self.hash)
+    }
+
     /// Whether it is that of the connection with this key, which is over.
     fn is_over_of<E>(
-        &self,
+        self,
         key: &Key,
-        hash: u64,
+        hash: u32,
         ended: &VecDeque<Ended<E>>,
         first_ended: u32,
     ) -> bool {
         let number = self.slot.wrapping_sub(first_ended) as usize;
-        self.is_over && self.hash == hash && ended.get(number).is_some_and(|over| over.key == *key)
+        self.is_over() && self.is_of(hash) && ended.get(number).is_some_and(|over| over.key == *key)
     }
 }
 
+fn wide(hash: u32) -> u64 {
+    let half = u64::from(hash & !IS_OVER);
+    half << 32 | half >> 1
+}
+
+/// A followed connection. The parts of its key stand by themselves, since together they have a gap.
 struct Node<L> {
-    key: Key,
+    ends: [Address; 2],
+    scope: Scope,
+    ports: [u16; 2],
     older: u32,
     newer: u32,
-    touched_ns: u64,
-    hash: u64,
-    generation: u32,
+    touched: u32,
     live: Option<L>,
 }
 
 struct Ended<E> {
     key: Key,
-    hash: u64,
+    hash: u32,
     ended_ns: u64,
     rest: E,
 }
 
-/// A followed connection: as long as it is followed, and no other one after it.
+/// Where a followed connection is, as long as it is followed; another one may have its place after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Slot {
-    index: u32,
-    generation: u32,
-}
+pub(super) struct Slot(u32);
 
 /// What is known under a key.
 #[derive(Clone, Copy)]
@@ -122,108 +162,88 @@ impl<L, E: Copy> Table<L, E> {
 
     /// What is known of this connection.
     pub(super) fn find(&self, key: &Key) -> Found<E> {
-        let hash = self.hasher.hash_one(key);
-        let place = self.index.find(hash, |place| self.is_at(*place, hash, key));
+        let hash = self.hash(key);
+        let place = (self.index).find(wide(hash), |place| self.is_at(*place, hash, key));
         match place {
-            Some(place) if place.is_over => self
+            Some(place) if place.is_over() => self
                 .over(place.slot)
                 .map_or(Found::Nothing, |ended| Found::Ended(ended.rest)),
-            Some(place) => Found::Live(self.slot(place.slot)),
+            Some(place) => Found::Live(Slot(place.slot)),
             None => Found::Nothing,
         }
     }
 
     /// Whether the connection in this slot is that with this key.
-    pub(super) fn holds(&self, slot: Slot, key: &Key) -> bool {
-        let node = self.node(slot.index);
-        node.is_some_and(|node| {
-            node.generation == slot.generation && node.live.is_some() && node.key == *key
-        })
+    pub(super) fn holds(&self, Slot(index): Slot, key: &Key) -> bool {
+        let node = self.node(index);
+        node.is_some_and(|node| node.live.is_some() && node.has(key))
     }
 
-    /// The connection in this slot, unless it is not followed any more.
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut L> {
-        let node = self.node_mut(slot.index)?;
-        node.live
-            .as_mut()
-            .filter(|_| node.generation == slot.generation)
+    /// The connection in this slot, unless none is followed there any more.
+    pub(super) fn get_mut(&mut self, Slot(index): Slot) -> Option<&mut L> {
+        self.node_mut(index)?.live.as_mut()
     }
 
     /// Notes that the connection is active.
-    pub(super) fn touch(&mut self, slot: Slot, now_ns: u64) {
-        let Some(node) = self.node_mut(slot.index) else {
+    pub(super) fn touch(&mut self, Slot(index): Slot, now_ns: u64) {
+        let Some(node) = self.node_mut(index) else {
             return;
         };
-        if now_ns.saturating_sub(node.touched_ns) >= TOUCH_NS {
-            node.touched_ns = now_ns;
-            self.unlink(slot.index);
-            self.link(slot.index);
+        let now = tick(now_ns);
+        let since = now.wrapping_sub(node.touched);
+        if (tick(TOUCH_NS)..BEFORE).contains(&since) {
+            node.touched = now;
+            self.unlink(index);
+            self.link(index);
         }
     }
 
     /// The connection that was idle for the longest time.
     pub(super) fn oldest(&self) -> Option<Slot> {
-        (self.oldest != NONE).then(|| self.slot(self.oldest))
+        (self.oldest != NONE).then_some(Slot(self.oldest))
     }
 
     /// Follows a connection from now on; what was kept of an ended one under its key is forgotten.
     pub(super) fn insert(&mut self, key: Key, now_ns: u64, live: L) -> Slot {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(&key);
         let index = self.take_slot();
-        let Self {
-            index: places,
-            chunks,
-            ended,
-            first_ended,
-            ..
-        } = self;
-        let at = |place: &Place| place.is_over_of(&key, hash, ended, *first_ended);
-        let place = Place {
-            hash,
-            slot: index,
-            is_over: false,
-        };
-        match places.entry(hash, at, |place| place.hash) {
-            Entry::Occupied(mut entry) => *entry.get_mut() = place,
-            Entry::Vacant(entry) => {
-                entry.insert(place);
-            }
-        }
+        self.set_place(&key, hash, Place::live(hash, index));
         let at = index as usize;
-        let chunk = chunks.get_mut(at / CHUNK);
-        match chunk {
+        let node = Node::new(&key, now_ns, live);
+        match self.chunks.get_mut(at / CHUNK) {
             Some(chunk) => match chunk.get_mut(at % CHUNK) {
-                Some(node) => {
-                    (node.key, node.hash, node.touched_ns) = (key, hash, now_ns);
-                    node.live = Some(live);
-                }
-                None => chunk.push(Node::new(key, hash, now_ns, live)),
+                Some(place) => *place = node,
+                None => chunk.push(node),
             },
             None => {
                 let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(Node::new(key, hash, now_ns, live));
-                chunks.push(chunk);
+                chunk.push(node);
+                self.chunks.push(chunk);
             }
         }
         self.len += 1;
         self.link(index);
-        self.slot(index)
+        Slot(index)
     }
 
     /// Follows a connection no more.
-    pub(super) fn remove(&mut self, slot: Slot) -> Option<L> {
-        let live = self.release(slot)?;
-        let hash = self.node(slot.index)?.hash;
-        let at = |place: &Place| !place.is_over && place.slot == slot.index;
-        if let Ok(entry) = self.index.find_entry(hash, at) {
+    pub(super) fn remove(&mut self, Slot(index): Slot) -> Option<(Key, L)> {
+        let node = self.node_mut(index)?;
+        let live = node.live.take()?;
+        let key = node.key();
+        self.unlink(index);
+        self.free.push(index);
+        self.len -= 1;
+        let at = |place: &Place| !place.is_over() && place.slot == index;
+        if let Ok(entry) = self.index.find_entry(wide(self.hash(&key)), at) {
             entry.remove();
         }
-        Some(live)
+        Some((key, live))
     }
 
     /// Keeps for a while what is known of a connection that is not followed any more.
     pub(super) fn remember(&mut self, key: Key, ended_ns: u64, rest: E) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(&key);
         let number = self.next_ended;
         self.next_ended = number.wrapping_add(1);
         self.ended.push_back(Ended {
@@ -232,24 +252,7 @@ impl<L, E: Copy> Table<L, E> {
             ended_ns,
             rest,
         });
-        let place = Place {
-            hash,
-            slot: number,
-            is_over: true,
-        };
-        let Self {
-            index,
-            ended,
-            first_ended,
-            ..
-        } = self;
-        let at = |place: &Place| place.is_over_of(&key, hash, ended, *first_ended);
-        match index.entry(hash, at, |place| place.hash) {
-            Entry::Occupied(mut entry) => *entry.get_mut() = place,
-            Entry::Vacant(entry) => {
-                entry.insert(place);
-            }
-        }
+        self.set_place(&key, hash, Place::over(hash, number));
     }
 
     /// Forgets what ended before this time, and of the rest what is too much.
@@ -258,8 +261,8 @@ impl<L, E: Copy> Table<L, E> {
             && (ended.ended_ns < before_ns || self.ended.len() > most)
         {
             let (hash, number) = (ended.hash, self.first_ended);
-            let at = |place: &Place| place.is_over && place.slot == number;
-            if let Ok(entry) = self.index.find_entry(hash, at) {
+            let at = |place: &Place| place.is_over() && place.slot == number;
+            if let Ok(entry) = self.index.find_entry(wide(hash), at) {
                 entry.remove();
             }
             self.ended.pop_front();
@@ -267,12 +270,35 @@ impl<L, E: Copy> Table<L, E> {
         }
     }
 
-    fn is_at(&self, place: Place, hash: u64, key: &Key) -> bool {
-        place.hash == hash
-            && if place.is_over {
+    fn hash(&self, key: &Key) -> u32 {
+        let hash = self.hasher.hash_one(key);
+        let [a, b, c, d, ..] = hash.to_ne_bytes();
+        u32::from_ne_bytes([a, b, c, d])
+    }
+
+    /// Puts a place into the index, instead of that of a connection with this key that is over.
+    fn set_place(&mut self, key: &Key, hash: u32, place: Place) {
+        let Self {
+            index,
+            ended,
+            first_ended,
+            ..
+        } = self;
+        let at = |place: &Place| place.is_over_of(key, hash, ended, *first_ended);
+        match index.entry(wide(hash), at, |place| place.wide()) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = place,
+            Entry::Vacant(entry) => {
+                entry.insert(place);
+            }
+        }
+    }
+
+    fn is_at(&self, place: Place, hash: u32, key: &Key) -> bool {
+        place.is_of(hash)
+            && if place.is_over() {
                 self.over(place.slot).is_some_and(|ended| ended.key == *key)
             } else {
-                self.node(place.slot).is_some_and(|node| node.key == *key)
+                self.node(place.slot).is_some_and(|node| node.has(key))
             }
     }
 
@@ -291,30 +317,12 @@ impl<L, E: Copy> Table<L, E> {
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
-    fn slot(&self, index: u32) -> Slot {
-        let generation = self.node(index).map_or(0, |node| node.generation);
-        Slot { index, generation }
-    }
-
     /// A slot that is free: one that was used, or the one after the last.
     fn take_slot(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
             self.slots += 1;
             self.slots - 1
         })
-    }
-
-    fn release(&mut self, slot: Slot) -> Option<L> {
-        let node = self.node_mut(slot.index)?;
-        if node.generation != slot.generation {
-            return None;
-        }
-        let live = node.live.take()?;
-        node.generation = node.generation.wrapping_add(1);
-        self.unlink(slot.index);
-        self.free.push(slot.index);
-        self.len -= 1;
-        Some(live)
     }
 
     fn link(&mut self, index: u32) {
@@ -345,17 +353,39 @@ impl<L, E: Copy> Table<L, E> {
 }
 
 impl<L> Node<L> {
-    const fn new(key: Key, hash: u64, touched_ns: u64, live: L) -> Self {
+    const fn new(key: &Key, now_ns: u64, live: L) -> Self {
         Self {
-            key,
+            ends: [key.lo, key.hi],
+            scope: key.scope,
+            ports: [key.lo_port, key.hi_port],
             older: NONE,
             newer: NONE,
-            touched_ns,
-            hash,
-            generation: 0,
+            touched: tick(now_ns),
             live: Some(live),
         }
     }
+
+    const fn key(&self) -> Key {
+        let [lo, hi] = self.ends;
+        let [lo_port, hi_port] = self.ports;
+        Key {
+            lo,
+            hi,
+            lo_port,
+            hi_port,
+            padding: 0,
+            scope: self.scope,
+        }
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.key() == *key
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "ticks go round")]
+const fn tick(now_ns: u64) -> u32 {
+    (now_ns >> TICK_BITS) as u32
 }
 
 #[cfg(test)]
@@ -387,20 +417,20 @@ mod tests {
         table.touch(slots[0], TOUCH_NS);
         let order = std::iter::from_fn(|| {
             let slot = table.oldest()?;
-            table.remove(slot)
+            Some(table.remove(slot)?.1)
         });
         assert_eq!(order.collect::<Vec<_>>(), [2, 3, 1]);
     }
 
     #[test]
-    fn a_slot_is_not_that_of_the_connection_after() {
+    fn a_slot_holds_the_connection_that_is_followed_there() {
         let mut table = Table::<u16, ()>::default();
         let first = table.insert(key(1), 0, 1);
-        assert_eq!(table.remove(first), Some(1));
-        let second = table.insert(key(2), 0, 2);
+        assert_eq!(table.remove(first), Some((key(1), 1)));
         assert_eq!(table.get_mut(first), None);
         assert_eq!(table.remove(first), None);
-        assert_eq!(table.get_mut(second), Some(&mut 2));
+        let second = table.insert(key(2), 0, 2);
+        assert!(table.holds(second, &key(2)) && !table.holds(second, &key(1)));
     }
 
     #[derive(Clone, Debug)]
@@ -438,11 +468,11 @@ mod tests {
                     }
                     Act::Remove(port) if followed.remove(&port) => {
                         let slot = live(&table.find(&key(port))).unwrap();
-                        prop_assert_eq!(table.remove(slot), Some(port));
+                        prop_assert_eq!(table.remove(slot), Some((key(port), port)));
                     }
                     Act::End(port) if followed.remove(&port) => {
                         let slot = live(&table.find(&key(port))).unwrap();
-                        prop_assert_eq!(table.remove(slot), Some(port));
+                        prop_assert_eq!(table.remove(slot), Some((key(port), port)));
                         table.remember(key(port), now_ns, now_ns);
                         ended.insert(port, now_ns);
                         order.push((port, now_ns));

@@ -3,116 +3,83 @@
 //! In: segments with what the event knew beside them. Out: the check of each segment's numbers, kept
 //! with it. Verdicts are derived from the track when it ends (see `verdict`).
 
-use synfin_ebpf::account::Accounts;
-use synfin_ebpf::event::{self, Direction, Event};
-use synfin_ebpf::flow::{COPY_NS, Half, Key};
+use synfin_ebpf::event::Event;
+use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Address, Flags, Segment};
 use synfin_ebpf::seq::Seq;
 
+use super::deadlines::Wait;
+use super::healing::begun_ns;
 use super::opening::roles;
-use super::side::Side;
+use super::rare::{Before, Rare, Reset};
+use super::side::{Fin, Side};
 use super::state::{self, Input};
+use super::steps::{Kept, Steps, Whole};
 use super::zeek::Words;
-use crate::timeline::{
-    Anomaly, Check, Confidence, Previous, Proof, ResetProof, Role, State, Step, WrongAck,
-};
+use super::{LAST_ACK_NS, Settings};
+use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, State, Step};
 
-/// Steps of a connection that opens, carries data and closes.
-const USUAL_STEPS: usize = 10;
-/// Of eight steps that a track keeps, those that segments may take which prove nothing.
-const REPEATED_EIGHTHS: usize = 5;
 /// Numbers that a late segment may lie before the end of its connection.
 const LATE_NUMBERS: u32 = 1 << 24;
 
-/// A connection that is followed.
+/// A connection that is followed. There may be a million of them: truths are bits, and what few
+/// connections have lies elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Track {
-    pub(super) key: Key,
-    /// Which half of the key the client is.
-    pub(super) client: Half,
-    pub(super) confidence: Confidence,
-    pub(super) started_unix_ns: i128,
-    pub(super) first_ns: u64,
+    pub(super) steps: Steps,
+    /// When it will be looked at; the latest of all times where nothing is waited for.
+    pub(super) look_ns: u64,
+    /// Wall-clock time less the events' clock, in ns.
+    wall_offset_ns: i64,
     pub(super) last_ns: u64,
-    pub(super) interface: u32,
     sides: [Side; 2],
-    pub(super) wrong_ack: Option<WrongAck>,
-    pub(super) reset: Option<Reset>,
-    pub(super) fast_open: bool,
-    /// The ACK that completed the handshake carried data.
-    pub(super) ack_via_data: bool,
-    pub(super) backoff_ns: Vec<u64>,
-    pub(super) kept: Vec<Kept>,
-    pub(super) omitted: u64,
-    max_steps: usize,
-    /// A segment with ACK and without SYN and payload was seen.
-    pub(super) pure_ack: bool,
-    /// A RST was seen.
-    pub(super) rst: bool,
-    pub(super) anomalies: Vec<(Anomaly, u32)>,
-    /// Something of it was learnt only from a later event.
-    pub(super) healed: bool,
-    /// A SYN inside the open connection as often as it came, in case it is answered.
-    pub(super) pending_syns: Vec<Event>,
-    /// Nobody has answered that SYN yet.
-    pub(super) unchallenged: bool,
-    /// Segments of the opening were seen in another order than they were sent.
-    pub(super) reordered: bool,
-    /// What the tunnel's ends were, the client's first; zero outside of tunnels.
-    pub(super) tunnel: [Address; 2],
-    /// The connection whose place it took.
-    pub(super) before: Option<Box<Before>>,
-    /// What was counted of it before a SYN that seemed to begin another one.
-    pub(super) settled: Option<Box<Accounts>>,
-    /// Only resets and impossible flags were seen of it.
-    stray: bool,
-    /// The same in Zeek's words.
-    pub(super) zeek: Words,
+    fins: Option<Box<[Option<Fin>; 2]>>,
+    pub(super) rare: Option<Box<Rare>>,
+    /// How often events had been lost before it began.
+    pub(super) losses_before: u32,
+    marks: u16,
 }
 
-/// What is remembered of a connection that another one takes the place of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Before {
-    pub(super) told: Previous,
-    /// The number that follows the last one of the key's lower and higher endpoint.
-    pub(super) numbers: [Option<Seq>; 2],
-}
+const _: () = assert!(size_of::<Track>() <= 160);
 
-/// A kept segment and where it was seen. Its step's time is absolute.
-#[derive(Clone, Debug)]
-pub(super) struct Kept {
-    pub(super) step: Step,
-    interface: u32,
-    direction: Direction,
-    checksum: u16,
-    ident: u16,
-}
-
-/// A RST that its receiver would accept.
-#[derive(Clone, Debug)]
-pub(super) struct Reset {
-    pub(super) proof: ResetProof,
-    /// The beginning of its payload.
-    pub(super) text: Option<Box<str>>,
-    pub(super) by: Role,
-    pub(super) seq: Seq,
-    pub(super) t_ns: u64,
-    /// The client's and the server's state before it.
-    pub(super) states: [State; 2],
-}
+/// What is in a track's list of whole steps where there is none.
+static NO_WHOLE: Whole = Whole::new();
 
 impl Track {
+    /// The client is the higher half of the key.
+    const CLIENT_IS_HI: u16 = 1;
+    /// Who the client is was not seen.
+    const INFERRED: u16 = 1 << 1;
+    /// What came with the SYN was acknowledged with it.
+    pub(super) const FAST_OPEN: u16 = 1 << 2;
+    /// The ACK that completed the handshake carried data.
+    pub(super) const ACK_VIA_DATA: u16 = 1 << 3;
+    /// A segment with ACK and without SYN and payload was seen.
+    pub(super) const PURE_ACK: u16 = 1 << 4;
+    /// A RST was seen.
+    pub(super) const RST: u16 = 1 << 5;
+    /// Something of it was learnt only from a later event.
+    pub(super) const HEALED: u16 = 1 << 6;
+    /// Nobody has answered a SYN inside the open connection yet.
+    pub(super) const UNCHALLENGED: u16 = 1 << 7;
+    /// Segments of the opening were seen in another order than they were sent.
+    pub(super) const REORDERED: u16 = 1 << 8;
+    /// It is a connection: not only resets and impossible flags were seen of it.
+    const NO_STRAY: u16 = 1 << 9;
+    /// Every segment of it is looked at.
+    pub(super) const ACCOUNTED: u16 = 1 << 10;
+    /// It waits for late segments only, and is known to.
+    pub(super) const LINGERS: u16 = 1 << 11;
+
     /// Begins with the first event of a connection, which is not taken in yet.
     pub(super) fn new(
         event: &Event,
-        key: Key,
-        half: Half,
-        started_unix_ns: i128,
+        (key, half): (&Key, Half),
+        wall_offset_ns: i64,
         before: Option<Before>,
-        max_steps: usize,
     ) -> Self {
         let flags = Flags(event.flags);
-        let (client, confidence) = roles(event, &key, half);
+        let (client, confidence) = roles(event, key, half);
         let opening = flags.syn() || event.sender.iss().is_some() || event.receiver.iss().is_some();
         // In the middle of a stream both sides are taken to be synchronised.
         let state = if opening {
@@ -120,40 +87,163 @@ impl Track {
         } else {
             State::Established
         };
-        Self {
-            key,
-            client,
-            confidence,
-            started_unix_ns,
-            first_ns: event.time_ns,
+        let mut track = Self {
+            steps: Steps::new(begun_ns(event), event.interface),
+            look_ns: u64::MAX,
+            wall_offset_ns,
             last_ns: event.time_ns,
-            interface: event.interface,
             sides: [Side::new(state), Side::new(state)],
-            wrong_ack: None,
-            reset: None,
-            fast_open: false,
-            ack_via_data: false,
-            backoff_ns: Vec::new(),
-            kept: Vec::with_capacity(1),
-            omitted: 0,
-            max_steps,
-            pure_ack: false,
-            rst: false,
-            anomalies: Vec::new(),
-            healed: false,
-            pending_syns: Vec::new(),
-            unchallenged: false,
-            tunnel: if half == client {
-                [event.outer_source, event.outer_destination].map(Address::v6)
+            fins: None,
+            rare: None,
+            losses_before: 0,
+            marks: 0,
+        };
+        track.mark(Self::CLIENT_IS_HI, client == Half::Hi);
+        track.mark(Self::INFERRED, confidence == Confidence::Inferred);
+        track.mark(Self::ACCOUNTED, Words::accounted(event));
+        let outer = [event.outer_source, event.outer_destination].map(Address::v6);
+        if outer != [Address::default(); 2] {
+            let [sender, receiver] = outer;
+            track.rare_mut().tunnel = Some(if half == client {
+                [sender, receiver]
             } else {
-                [event.outer_destination, event.outer_source].map(Address::v6)
-            },
-            before: before.map(Box::new),
-            settled: None,
-            reordered: false,
-            stray: true,
-            zeek: Words::new(event, half),
+                [receiver, sender]
+            });
         }
+        if before.is_some() {
+            track.rare_mut().before = before;
+        }
+        track
+    }
+
+    /// Whether this is so.
+    pub(super) const fn is(&self, mark: u16) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// Notes that something is so, if it is.
+    pub(super) const fn mark(&mut self, mark: u16, so: bool) {
+        if so {
+            self.marks |= mark;
+        }
+    }
+
+    /// Notes that something is so no more.
+    pub(super) const fn unmark(&mut self, mark: u16) {
+        self.marks &= !mark;
+    }
+
+    /// Which half of the key the client is.
+    pub(super) const fn client(&self) -> Half {
+        if self.is(Self::CLIENT_IS_HI) {
+            Half::Hi
+        } else {
+            Half::Lo
+        }
+    }
+
+    pub(super) const fn confidence(&self) -> Confidence {
+        if self.is(Self::INFERRED) {
+            Confidence::Inferred
+        } else {
+            Confidence::Observed
+        }
+    }
+
+    /// What few connections have.
+    pub(super) fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Wall-clock time of its first event, in ns since the Unix epoch.
+    pub(super) fn started_unix_ns(&self) -> i128 {
+        i128::from(self.steps.base_ns()) + i128::from(self.wall_offset_ns)
+    }
+
+    /// When its first segment was seen.
+    pub(super) fn first_ns(&self) -> u64 {
+        let before = self.rare().and_then(|rare| rare.first_ns);
+        before.unwrap_or(self.steps.base_ns())
+    }
+
+    /// The interface of its first segment.
+    pub(super) const fn interface(&self) -> u32 {
+        self.steps.interface()
+    }
+
+    /// Its kept segments in the order of their times.
+    pub(super) fn kept(&self) -> impl DoubleEndedIterator<Item = Kept> {
+        self.steps.iter(self.whole())
+    }
+
+    /// How many they are.
+    pub(super) fn kept_len(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub(super) fn whole(&self) -> &Whole {
+        self.rare().map_or(&NO_WHOLE, |rare| &rare.whole)
+    }
+
+    /// The FIN of a side.
+    pub(super) fn fin(&self, role: Role) -> Option<Fin> {
+        let [client, server] = **self.fins.as_ref()?;
+        match role {
+            Role::Client => client,
+            Role::Server => server,
+        }
+    }
+
+    pub(super) fn fin_mut(&mut self, role: Role) -> &mut Option<Fin> {
+        let [client, server] = &mut **self.fins.get_or_insert_default();
+        match role {
+            Role::Client => client,
+            Role::Server => server,
+        }
+    }
+
+    /// The RST that ended it.
+    pub(super) fn reset(&self) -> Option<&Reset> {
+        self.rare()?.reset.as_ref()
+    }
+
+    /// When a side's last SYN or SYN-ACK was seen; 0 where none was.
+    pub(super) fn last_syn_ns(&self, role: Role) -> u64 {
+        let [client, server] = self.rare().map_or([None; 2], |rare| rare.last_syn_ns);
+        let last_ns = match role {
+            Role::Client => client,
+            Role::Server => server,
+        };
+        last_ns.or(self.side(role).opened_ns()).unwrap_or(0)
+    }
+
+    /// Notes when a side's last SYN or SYN-ACK was seen, where that was not the first.
+    pub(super) fn set_last_syn_ns(&mut self, role: Role, last_ns: Option<u64>) {
+        if last_ns.is_some() || self.rare.is_some() {
+            let [client, server] = &mut self.rare_mut().last_syn_ns;
+            *match role {
+                Role::Client => client,
+                Role::Server => server,
+            } = last_ns;
+        }
+    }
+
+    /// Until when it waits in the state that it is in; for ever while it is open.
+    pub(super) fn deadline(&self, settings: &Settings) -> Option<(u64, Wait)> {
+        let (wait_ns, wait) = if self.is_over() || self.is_stray() {
+            (settings.linger_ns, Wait::Linger)
+        } else if self.finished() {
+            (LAST_ACK_NS, Wait::LastAck)
+        } else if !self.established() && !self.unobserved() {
+            (settings.handshake_timeout_ns, Wait::Handshake)
+        } else {
+            return None;
+        };
+        Some((self.last_ns.saturating_add(wait_ns), wait))
     }
 
     /// The side with this role.
@@ -173,52 +263,63 @@ impl Track {
 
     /// The role of a half of the key.
     pub(super) fn role(&self, half: Half) -> Role {
-        if half == self.client {
+        if half == self.client() {
             Role::Client
         } else {
             Role::Server
         }
     }
 
+    /// The half of the key that has this role.
+    pub(super) const fn half(&self, role: Role) -> Half {
+        match role {
+            Role::Client => self.client(),
+            Role::Server => self.client().peer(),
+        }
+    }
+
     /// Both SYNs were acknowledged.
     pub(super) const fn established(&self) -> bool {
-        self.sides[0].syn_acked_ns.is_some() && self.sides[1].syn_acked_ns.is_some()
+        self.sides[0].syn_acked() && self.sides[1].syn_acked()
     }
 
     /// Neither side's SYN was seen.
     pub(super) const fn unobserved(&self) -> bool {
-        self.sides[0].iss.is_none() && self.sides[1].iss.is_none()
+        !self.sides[0].is(Side::ISS) && !self.sides[1].is(Side::ISS)
     }
 
     /// Both sides sent a FIN.
-    pub(super) const fn finished(&self) -> bool {
-        self.sides[0].fin.is_some() && self.sides[1].fin.is_some()
+    pub(super) fn finished(&self) -> bool {
+        let fins = self.fins.as_ref();
+        fins.is_some_and(|fins| fins.iter().all(Option::is_some))
     }
 
     /// Nothing more is expected of it: both FINs were acknowledged, or a RST ended it.
     pub(super) fn is_over(&self) -> bool {
-        let acked = |side: &Side| side.fin.is_some_and(|fin| fin.acked_ns.is_some());
-        self.reset.is_some() || self.sides.iter().all(acked)
+        let acked = |fin: &Option<Fin>| fin.is_some_and(|fin| fin.acked_ns.is_some());
+        let fins = self.fins.as_ref();
+        self.reset().is_some() || fins.is_some_and(|fins| fins.iter().all(acked))
     }
 
     /// Whether it is no connection: nothing but resets and impossible flags was seen.
     pub(super) const fn is_stray(&self) -> bool {
-        self.stray
+        !self.is(Self::NO_STRAY)
     }
 
     /// The number that follows the last one of the key's lower and higher endpoint.
     pub(super) fn numbers(&self) -> [Option<Seq>; 2] {
         [Half::Lo, Half::Hi].map(|half| {
             let role = self.role(half);
-            let fin = self.side(role).fin.map(|fin| fin.end);
-            fin.or(self.side(role.peer()).highest_ack)
+            let fin = self.fin(role).map(|fin| fin.end);
+            fin.or(self.side(role.peer()).highest_ack())
         })
     }
 
     /// Whether a segment belongs to the connection before this one, by its numbers: they come before
     /// this one's first, and not after the last of the one before.
     fn is_late(&self, segment: &Segment, half: Half) -> bool {
-        let (Some(before), Some(iss)) = (&self.before, self.side(self.role(half)).iss) else {
+        let before = self.rare().and_then(|rare| rare.before.as_ref());
+        let (Some(before), Some(iss)) = (before, self.side(self.role(half)).iss()) else {
             return false;
         };
         let [lo, hi] = before.numbers;
@@ -233,22 +334,23 @@ impl Track {
     /// Whether a SYN from this role begins another incarnation.
     pub(super) fn is_superseded_by(&self, segment: &Segment, from: Role) -> bool {
         let (own, peer) = (self.side(from), self.side(from.peer()));
-        let same = own.iss == Some(segment.seq);
+        let same = own.iss() == Some(segment.seq);
         if self.is_over() || self.finished() {
             // A refused client may try again with the number that it had.
             return !(same && !self.established() && !self.unobserved());
         }
-        match own.iss {
+        match own.iss() {
             Some(_) if same => false,
             // Another number before anything came back: a new attempt.
-            Some(_) => from == Role::Client && peer.iss.is_none() && peer.segments == 0,
+            Some(_) => from == Role::Client && peer.iss().is_none() && !peer.is(Side::SPOKE),
             // The peer's SYN is there: this is the answer to it.
-            None => peer.iss.is_none(),
+            None => peer.iss().is_none(),
         }
     }
 
-    /// Takes an event in; `None` where it is a copy of one that was seen at another place.
-    pub(super) fn observe(&mut self, event: &Event, half: Half) -> Option<&Kept> {
+    /// Takes an event in; `None` where it is a copy of one that was seen at another place, or there is
+    /// no room for its step.
+    pub(super) fn observe(&mut self, event: &Event, half: Half, max_steps: usize) -> Option<Step> {
         let from = self.role(half);
         let segment = event.segment();
         if self.is_copy(event, &segment, from) {
@@ -259,14 +361,21 @@ impl Track {
             self.note(Anomaly::LateSegment);
             return None;
         }
-        self.stray &= segment.flags.rst() || segment.flags.anomalous();
         let flags = segment.flags;
-        self.pure_ack |= flags.ack() && !flags.syn() && segment.len == 0;
-        self.rst |= flags.rst();
-        self.zeek.observe(event, half);
-        self.heal(event, from);
-        self.side_mut(from).segments += 1;
-        self.first_ns = self.first_ns.min(event.time_ns);
+        self.mark(Self::NO_STRAY, !flags.rst() && !flags.anomalous());
+        self.mark(
+            Self::PURE_ACK,
+            flags.ack() && !flags.syn() && segment.len == 0,
+        );
+        self.mark(Self::RST, flags.rst());
+        if !self.steps_tell(event, from) {
+            self.words_mut(event, half).observe(event, half);
+        }
+        self.heal(event, from, max_steps);
+        self.side_mut(from).mark(Side::SPOKE, true);
+        if event.time_ns < self.first_ns() {
+            self.rare_mut().first_ns = Some(event.time_ns);
+        }
         self.last_ns = self.last_ns.max(event.time_ns);
         let before = [self.sides[0].state, self.sides[1].state];
         if !segment.flags.rst() && !segment.flags.anomalous() {
@@ -291,12 +400,12 @@ impl Track {
             seq: segment.seq,
             ack: segment.flags.ack().then_some(segment.ack),
             len: segment.len,
-            window: segment.window,
+            window: Some(segment.window),
             check,
             client_state: changed(0),
             server_state: changed(1),
         };
-        self.keep(step, event)
+        self.keep(step, event, half, max_steps)
     }
 
     /// A segment without RST: what its SYN, its ACK and its FIN say, in this order.
@@ -308,7 +417,7 @@ impl Track {
             self.note_challenge(segment, from);
         }
         // A SYN-ACK with another number than its sender's proves nothing of this connection.
-        let foreign = flags.syn() && self.side(from).iss != Some(segment.seq);
+        let foreign = flags.syn() && self.side(from).iss() != Some(segment.seq);
         let proof = if flags.ack() && !foreign {
             self.take_ack(segment, from, t_ns)
         } else {
@@ -317,8 +426,8 @@ impl Track {
         let again_fin = flags.fin() && self.take_fin(segment, from, t_ns);
         let own = self.side_mut(from);
         if !flags.syn() {
-            own.data |= segment.len > 0;
-            own.pure_ack |= flags.ack() && segment.len == 0;
+            own.mark(Side::DATA, segment.len > 0);
+            own.mark(Side::PURE_ACK, flags.ack() && segment.len == 0);
         }
         proof.or_else(|| (again_syn || again_fin).then_some(Check::holds(Proof::Retransmission)))
     }
@@ -341,9 +450,9 @@ impl Track {
             return check;
         }
         let is_fin = segment.flags.fin();
-        let first_fin = is_fin && self.side(from).fin.is_none();
-        let peer = self.side_mut(from.peer());
-        if let Some(fin) = &mut peer.fin
+        let first_fin = is_fin && self.fin(from).is_none();
+        if self.fins.is_some()
+            && let Some(fin) = self.fin_mut(from.peer())
             && fin.acked_ns.is_none()
             && segment.ack.covers(fin.end)
         {
@@ -357,70 +466,11 @@ impl Track {
         check
     }
 
-    fn heal(&mut self, event: &Event, from: Role) {
-        if !Flags(event.flags).syn() {
-            self.healed |= self.side_mut(from).heal(&event.sender);
-        }
-        self.healed |= self.side_mut(from.peer()).heal(&event.receiver);
-    }
-
-    /// Whether it was seen before: at another place, or at the same one, where checksum and
-    /// identification of a copy are the same as well.
-    fn is_copy(&self, event: &Event, segment: &Segment, from: Role) -> bool {
-        // Where segments are counted, copies were found out before.
-        let counted = event.sender.known & event::Side::ACKED != 0;
-        let recent = |kept: &&Kept| event.time_ns.abs_diff(kept.step.t_ns) < COPY_NS;
-        !counted
-            && self.kept.iter().rev().take_while(recent).any(|kept| {
-                let step = &kept.step;
-                step.from == from
-                    && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
-                    && step.ack.is_none_or(|ack| ack == segment.ack)
-                    && ((kept.interface, kept.direction) != (event.interface, event.direction())
-                        || (kept.checksum, kept.ident) == (event.checksum, event.ident)
-                            && event.ident != 0)
-            })
-    }
-
-    fn keep(&mut self, step: Step, event: &Event) -> Option<&Kept> {
-        let proves = step
-            .check
-            .is_some_and(|check| check.proof != Proof::Retransmission);
-        let room = if proves || step.flags.fin() {
-            self.max_steps
-        } else {
-            self.max_steps * REPEATED_EIGHTHS / 8
-        };
-        if self.kept.len() >= room {
-            self.omitted += 1;
-            return None;
-        }
-        // Two CPUs may report in the wrong order.
-        let later = |kept: &&Kept| kept.step.t_ns > step.t_ns;
-        let place = self.kept.len() - self.kept.iter().rev().take_while(later).count();
-        // Few get past their first segment in a flood; most others have the ten of a whole life.
-        if self.kept.len() == 1 {
-            self.kept.reserve_exact(USUAL_STEPS.min(self.max_steps) - 1);
-        }
-        let kept = Kept {
-            step,
-            interface: event.interface,
-            direction: event.direction(),
-            checksum: event.checksum,
-            ident: event.ident,
-        };
-        self.kept.insert(place, kept);
-        self.kept.get(place)
-    }
-
     pub(super) fn note(&mut self, anomaly: Anomaly) {
-        match self
-            .anomalies
-            .iter_mut()
-            .find(|(known, _)| *known == anomaly)
-        {
+        let anomalies = &mut self.rare_mut().anomalies;
+        match anomalies.iter_mut().find(|(known, _)| *known == anomaly) {
             Some((_, count)) => *count = count.saturating_add(1),
-            None => self.anomalies.push((anomaly, 1)),
+            None => anomalies.push((anomaly, 1)),
         }
     }
 
@@ -432,7 +482,7 @@ impl Track {
     }
 
     pub(super) fn advance_one(&mut self, role: Role, input: Input) {
-        if self.reset.is_some() && input != Input::Reset {
+        if self.reset().is_some() && input != Input::Reset {
             // What was on its way opens and closes nothing any more.
             return;
         }

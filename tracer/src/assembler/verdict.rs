@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use synfin_ebpf::account;
-use synfin_ebpf::flow::Half;
-use synfin_ebpf::segment::Address;
+use synfin_ebpf::flow::{Half, Key};
 
 use super::side::Side;
 use super::track::Track;
 use crate::timeline::{
     Account, Accounts, Anomaly, Bytes, BytesBasis, Close, CloseKind, Connection, End, FastOpen,
     Open, OpenKind, OpenOutcome, ResetCause, ResetProof, Role, Rtt, State, Step, TunnelEnds,
-    address, ip,
+    WrongAck, Zeek, address, ip,
 };
 
 /// Sequence numbers before they come round again.
@@ -35,22 +34,24 @@ pub(super) enum Ended {
 
 /// Makes the record of a track that ended.
 pub(super) fn connection(
-    track: Track,
+    key: &Key,
+    track: &Track,
     ended: Ended,
     interface: Arc<str>,
     observation_gap: bool,
     accounts: Option<account::Accounts>,
 ) -> Connection {
-    let accounts = accounts.map(|accounts| sorted(&accounts, track.client));
-    let asymmetric = asymmetric(&track);
-    let outcome = outcome(&track, ended, asymmetric);
-    let mut close = close(&track, outcome);
+    let accounts = accounts.map(|accounts| sorted(&accounts, track.client()));
+    let asymmetric = asymmetric(track);
+    let outcome = outcome(track, ended, asymmetric);
+    let mut close = close(track, outcome);
     if asymmetric {
         // The other side may have been first.
         close.by = close.by.filter(|_| close.kind != CloseKind::None);
     }
-    let mut anomalies = track.anomalies.clone();
-    if unacknowledged_fin(&track) && close.kind == CloseKind::None && !asymmetric {
+    let rare = track.rare();
+    let mut anomalies = rare.map_or_else(Vec::new, |rare| rare.anomalies.clone());
+    if unacknowledged_fin(track) && close.kind == CloseKind::None && !asymmetric {
         anomalies.push((Anomaly::FinUnacknowledged, 1));
     }
     if let Some(accounts) = &accounts {
@@ -66,27 +67,28 @@ pub(super) fn connection(
     }
     anomalies.sort_unstable();
     Connection {
-        started_unix_ns: track.started_unix_ns,
+        started_unix_ns: track.started_unix_ns(),
         interface,
-        scope: track.key.scope,
-        tunnel: tunnel(&track),
-        previous: track.before.as_ref().map(|before| before.told),
-        client: end(&track, Role::Client, outcome, accounts.as_ref()),
-        server: end(&track, Role::Server, outcome, accounts.as_ref()),
-        open: open(&track, outcome),
+        scope: key.scope,
+        tunnel: tunnel(track),
+        previous: rare.and_then(|rare| Some(rare.before?.told)),
+        client: end((key, track), Role::Client, outcome, accounts.as_ref()),
+        server: end((key, track), Role::Server, outcome, accounts.as_ref()),
+        open: open(track, outcome),
         close,
-        duration_ns: track.last_ns.saturating_sub(track.first_ns),
-        steps_omitted: track.omitted,
+        duration_ns: track.last_ns.saturating_sub(track.first_ns()),
+        steps_omitted: rare.map_or(0, |rare| rare.omitted),
         anomalies,
-        observation_gap: observation_gap || track.healed,
+        observation_gap: observation_gap || track.is(Track::HEALED),
         asymmetric,
         accounts: accounts.as_ref().map(|accounts| Accounts {
             client: accounts.client.told,
             server: accounts.server.told,
             whole: accounts.whole,
         }),
-        zeek: track.zeek.sum_up(track.client),
-        completeness: completeness(&track, accounts.as_ref()),
+        zeek: (track.words([key.lo_port, key.hi_port]))
+            .map_or_else(Zeek::default, |words| words.sum_up(track.client())),
+        completeness: completeness(track, accounts.as_ref()),
         steps: steps(track),
     }
 }
@@ -94,9 +96,9 @@ pub(super) fn connection(
 fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     let waiting = ended == Ended::Unfinished;
-    let reset_by = track.reset.as_ref().map(|reset| reset.by);
+    let reset_by = track.reset().map(|reset| reset.by);
     if track.is_stray() {
-        if track.reset.is_some() {
+        if track.reset().is_some() {
             OpenOutcome::Backscatter
         } else {
             OpenOutcome::Probe
@@ -105,9 +107,9 @@ fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
         OpenOutcome::Established
     } else if track.unobserved() || asymmetric {
         OpenOutcome::Unobserved
-    } else if server.iss.is_some() {
+    } else if server.iss().is_some() {
         match reset_by {
-            Some(Role::Client) if client.syn_acked_ns.is_none() && track.wrong_ack.is_some() => {
+            Some(Role::Client) if !client.syn_acked() && wrong_ack(track).is_some() => {
                 OpenOutcome::Rejected
             }
             Some(Role::Client) => OpenOutcome::Aborted,
@@ -117,7 +119,7 @@ fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
     } else {
         match reset_by {
             // It was answered; by what was not seen.
-            _ if client.syn_acked_ns.is_some() => OpenOutcome::Unobserved,
+            _ if client.syn_acked() => OpenOutcome::Unobserved,
             Some(Role::Server) => OpenOutcome::Refused,
             None if waiting => OpenOutcome::Pending,
             _ => OpenOutcome::NoReply,
@@ -129,33 +131,39 @@ fn outcome(track: &Track, ended: Ended, asymmetric: bool) -> OpenOutcome {
 fn asymmetric(track: &Track) -> bool {
     let lone = |role: Role| {
         let side = track.side(role);
-        let answers = side.data || side.pure_ack || side.fin.is_some() || side.sent_syn_ack;
-        answers && track.side(role.peer()).segments == 0
+        let answers = side.is(Side::DATA)
+            || side.is(Side::PURE_ACK)
+            || track.fin(role).is_some()
+            || side.is(Side::SENT_SYN_ACK);
+        answers && !track.side(role.peer()).is(Side::SPOKE)
     };
     lone(Role::Client) || lone(Role::Server)
 }
 
 fn open(track: &Track, outcome: OpenOutcome) -> Open {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
-    let refused_after_ns = match &track.reset {
+    let refused_after_ns = match track.reset() {
         Some(reset) if outcome == OpenOutcome::Refused => {
-            Some(reset.t_ns.saturating_sub(client.last_syn_ns))
+            Some(reset.t_ns.saturating_sub(track.last_syn_ns(Role::Client)))
         }
         _ => None,
     };
+    let backoff_ns = track
+        .rare()
+        .map_or_else(Vec::new, |rare| rare.backoff_ns.clone());
     Open {
         outcome,
         kind: open_kind(track),
-        confidence: track.confidence,
+        confidence: track.confidence(),
         rtt: rtt(track),
         syn_retries: client.syns.saturating_sub(1),
         synack_retries: server.syns.saturating_sub(1),
-        backoff_ns: track.backoff_ns.clone(),
-        backoff_doubles: doubles(&track.backoff_ns),
+        backoff_doubles: doubles(&backoff_ns),
+        backoff_ns,
         fast_open: fast_open(track),
         refused_after_ns,
-        ack_via_data: track.ack_via_data,
-        wrong_ack: track.wrong_ack,
+        ack_via_data: track.is(Track::ACK_VIA_DATA),
+        wrong_ack: wrong_ack(track),
     }
 }
 
@@ -171,9 +179,9 @@ fn doubles(waits: &[u64]) -> Option<bool> {
 
 fn fast_open(track: &Track) -> FastOpen {
     let client = track.side(Role::Client);
-    if !client.options.is_some_and(|options| options.fast_open) {
+    if !client.options().is_some_and(|options| options.fast_open) {
         FastOpen::None
-    } else if track.fast_open {
+    } else if track.is(Track::FAST_OPEN) {
         FastOpen::Accepted
     } else if client.syn_len == 0 {
         FastOpen::Requested
@@ -183,28 +191,33 @@ fn fast_open(track: &Track) -> FastOpen {
 }
 
 fn tunnel(track: &Track) -> Option<TunnelEnds> {
-    let [client, server] = track.tunnel;
-    (track.tunnel != [Address::default(); 2]).then(|| TunnelEnds {
+    let [client, server] = track.rare()?.tunnel?;
+    Some(TunnelEnds {
         client: address(client),
         server: address(server),
     })
 }
 
+fn wrong_ack(track: &Track) -> Option<WrongAck> {
+    track.rare()?.wrong_ack
+}
+
 fn open_kind(track: &Track) -> OpenKind {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     // Of a SYN alone whose sender went on it is not known what answered it.
-    let unanswered = server.segments == 0 && (client.pure_ack || client.data);
+    let unanswered =
+        !server.is(Side::SPOKE) && (client.is(Side::PURE_ACK) || client.is(Side::DATA));
     if track.unobserved() || unanswered {
         OpenKind::None
     } else if client.syns == 0 {
         OpenKind::Partial
-    } else if track.fast_open {
+    } else if track.is(Track::FAST_OPEN) {
         OpenKind::FastOpen
-    } else if server.sent_syn && server.sent_syn_ack {
+    } else if server.is(Side::SENT_SYN) && server.is(Side::SENT_SYN_ACK) {
         OpenKind::Simultaneous
-    } else if server.sent_syn {
+    } else if server.is(Side::SENT_SYN) {
         OpenKind::Split
-    } else if client.sent_syn_ack {
+    } else if client.is(Side::SENT_SYN_ACK) {
         // It answers a SYN that was not seen.
         OpenKind::Simultaneous
     } else {
@@ -216,20 +229,20 @@ fn rtt(track: &Track) -> Rtt {
     let (client, server) = (track.side(Role::Client), track.side(Role::Server));
     let between = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
     // Which of several SYNs was answered is not known (Karn's rule, RFC 6298 §3).
-    let leg = |side: &Side| side.syn_acked_as_leg && side.syns_when_acked == 1;
-    if track.reordered {
+    let leg = |side: &Side| side.is(Side::ACKED_AS_LEG) && side.is(Side::ACKED_AFTER_ONE);
+    if track.is(Track::REORDERED) {
         return Rtt::default();
     }
     Rtt {
-        syn_to_synack: between(client.opened_ns, client.syn_acked_ns).filter(|_| leg(client)),
-        synack_to_ack: between(server.opened_ns, server.syn_acked_ns).filter(|_| leg(server)),
-        total: between(client.opened_ns, server.syn_acked_ns)
-            .filter(|_| track.established() && server.syn_acked_as_leg),
+        syn_to_synack: between(client.opened_ns(), client.syn_acked_ns()).filter(|_| leg(client)),
+        synack_to_ack: between(server.opened_ns(), server.syn_acked_ns()).filter(|_| leg(server)),
+        total: between(client.opened_ns(), server.syn_acked_ns())
+            .filter(|_| track.established() && server.is(Side::ACKED_AS_LEG)),
     }
 }
 
 fn close(track: &Track, outcome: OpenOutcome) -> Close {
-    let text = track.reset.as_ref().and_then(|reset| reset.text.as_deref());
+    let text = track.reset().and_then(|reset| reset.text.as_deref());
     let mut close = Close {
         kind: CloseKind::None,
         by: None,
@@ -249,14 +262,14 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
     if !opened {
         return close;
     }
-    let first = match (track.side(Role::Client).fin, track.side(Role::Server).fin) {
+    let first = match (track.fin(Role::Client), track.fin(Role::Server)) {
         (Some(client), Some(server)) if server.t_ns < client.t_ns => Some(Role::Server),
         (Some(_), _) => Some(Role::Client),
         (None, Some(_)) => Some(Role::Server),
         (None, None) => None,
     };
     close.by = first;
-    let fins = first.and_then(|first| Some((track.side(first).fin?, track.side(first.peer()).fin)));
+    let fins = first.and_then(|first| Some((track.fin(first)?, track.fin(first.peer()))));
     match fins {
         Some((active, Some(passive))) => {
             close.kind = if active.acked_by_fin {
@@ -273,8 +286,8 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
             close.half_close_ns = Some(passive.t_ns.saturating_sub(active.t_ns));
             close.last_ack = Some(passive.acked_ns.is_some());
         }
-        Some((_, None)) | None if track.reset.is_some() => {
-            let reset = track.reset.as_ref();
+        Some((_, None)) | None if track.reset().is_some() => {
+            let reset = track.reset();
             let by = reset.map(|reset| reset.by);
             close.kind = CloseKind::Reset;
             close.cause = by.map(|by| reset_cause(track, by));
@@ -291,10 +304,9 @@ fn close(track: &Track, outcome: OpenOutcome) -> Close {
 }
 
 fn reset_cause(track: &Track, by: Role) -> ResetCause {
-    let (own, peer) = (track.side(by), track.side(by.peer()));
-    if own.fin.is_some() {
+    if track.fin(by).is_some() {
         ResetCause::AfterOwnFin
-    } else if peer.fin.is_some() {
+    } else if track.fin(by.peer()).is_some() {
         ResetCause::AfterPeerFin
     } else if !track.established() && !track.unobserved() {
         ResetCause::InHandshake
@@ -311,7 +323,7 @@ fn reset_cause(track: &Track, by: Role) -> ResetCause {
 fn unacknowledged_fin(track: &Track) -> bool {
     [Role::Client, Role::Server]
         .iter()
-        .filter_map(|role| track.side(*role).fin)
+        .filter_map(|role| track.fin(*role))
         .any(|fin| fin.acked_ns.is_none())
 }
 
@@ -371,21 +383,21 @@ fn sorted(accounts: &account::Accounts, client: Half) -> Counted {
     }
 }
 
-fn end(track: &Track, role: Role, outcome: OpenOutcome, counted: Option<&Counted>) -> End {
+fn end(
+    (key, track): (&Key, &Track),
+    role: Role,
+    outcome: OpenOutcome,
+    counted: Option<&Counted>,
+) -> End {
     let side = track.side(role);
-    let half = if role == Role::Client {
-        track.client
-    } else {
-        track.client.peer()
-    };
-    let endpoint = track.key.endpoint(half);
+    let endpoint = key.endpoint(track.half(role));
     let opened = matches!(outcome, OpenOutcome::Established | OpenOutcome::Unobserved);
     End {
         address: ip(&endpoint),
         port: endpoint.port,
-        isn: side.iss,
+        isn: side.iss(),
         bytes: bytes(track, role, counted).filter(|_| opened),
-        options: side.options,
+        options: side.options(),
         state: if outcome.is_connection() {
             side.state
         } else {
@@ -398,8 +410,8 @@ fn end(track: &Track, role: Role, outcome: OpenOutcome, counted: Option<&Counted
 /// that the peer acknowledged.
 fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> {
     let (side, peer) = (track.side(role), track.side(role.peer()));
-    let first = side.iss?.add(1);
-    let (next, basis) = match (side.fin, &track.reset) {
+    let first = side.iss()?.add(1);
+    let (next, basis) = match (track.fin(role), track.reset()) {
         // The FIN's own number is the one before its end.
         (Some(fin), _) => (fin.end.add(u32::MAX), BytesBasis::Fin),
         (None, Some(reset))
@@ -410,7 +422,7 @@ fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> 
             (reset.seq, BytesBasis::Reset)
         }
         _ => {
-            let highest = peer.highest_ack.filter(|ack| ack.covers(first))?;
+            let highest = peer.highest_ack().filter(|ack| ack.covers(first))?;
             (highest, BytesBasis::Acknowledged)
         }
     };
@@ -421,7 +433,8 @@ fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> 
     let count = i64::from(next.since(first));
     // What was counted segment by segment tells how often the numbers went round.
     // A SYN inside the open connection may have hidden some of them.
-    let counted = counted.filter(|counted| counted.whole && track.settled.is_none());
+    let settled = track.rare().is_some_and(|rare| rare.settled.is_some());
+    let counted = counted.filter(|counted| counted.whole && !settled);
     let rounds = counted.map(|counted| {
         let span = i64::try_from(counted.side(role).span).unwrap_or(i64::MAX);
         span.saturating_sub(count)
@@ -437,7 +450,7 @@ fn bytes(track: &Track, role: Role, counted: Option<&Counted>) -> Option<Bytes> 
 }
 
 fn has_data(track: &Track, role: Role) -> bool {
-    track.side(role).data || bytes(track, role, None).is_some_and(|bytes| bytes.count > 0)
+    track.side(role).is(Side::DATA) || bytes(track, role, None).is_some_and(|bytes| bytes.count > 0)
 }
 
 /// Wireshark's bits, from what was seen of both sides.
@@ -452,23 +465,24 @@ fn completeness(track: &Track, counted: Option<&Counted>) -> u8 {
             .any(|role| counted.side(*role).told.payload_bytes > 0),
         // Without every segment, the numbers tell of data that was not reported.
         None => {
-            either(|side| side.data || side.syn_len > 0)
+            either(|side| side.is(Side::DATA) || side.syn_len > 0)
                 || synchronised && roles.iter().any(|role| has_data(track, *role))
         }
     };
-    u8::from(either(|side| side.sent_syn))
-        | u8::from(either(|side| side.sent_syn_ack)) << 1
-        | u8::from(track.pure_ack) << 2
+    u8::from(either(|side| side.is(Side::SENT_SYN)))
+        | u8::from(either(|side| side.is(Side::SENT_SYN_ACK))) << 1
+        | u8::from(track.is(Track::PURE_ACK)) << 2
         | u8::from(data) << 3
-        | u8::from(either(|side| side.fin.is_some())) << 4
-        | u8::from(track.rst) << 5
+        | u8::from(roles.iter().any(|role| track.fin(*role).is_some())) << 4
+        | u8::from(track.is(Track::RST)) << 5
 }
 
-fn steps(track: Track) -> Vec<Step> {
-    let first_ns = track.first_ns;
-    let steps = track.kept.into_iter().map(|kept| Step {
+fn steps(track: &Track) -> Vec<Step> {
+    let first_ns = track.first_ns();
+    let mut steps = Vec::with_capacity(track.kept_len());
+    steps.extend(track.kept().map(|kept| Step {
         t_ns: kept.step.t_ns.saturating_sub(first_ns),
         ..kept.step
-    });
-    steps.collect()
+    }));
+    steps
 }

@@ -18,7 +18,8 @@ pub struct Limits {
     )]
     pub handshake_timeout: Duration,
 
-    /// Connections that are followed at once; past that the longest idle is given out as open
+    /// Connections that are followed at once; past that the oldest opening is given out, or else the
+    /// longest idle, as open
     #[arg(
         long,
         value_name = "N",

@@ -64,7 +64,7 @@ prop_compose! {
     fn step()(
         (t_ns, from, flags, seq, ack) in
             (amount(), role(), any::<u8>(), seq(), option::of(seq())),
-        (len, window, check) in (any::<u32>(), any::<u16>(), option::of(check())),
+        (len, window, check) in (any::<u32>(), option::of(any::<u16>()), option::of(check())),
         client_state in option::of(state()),
         server_state in option::of(state()),
     ) -> Step {

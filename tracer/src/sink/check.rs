@@ -9,6 +9,9 @@ use crate::timeline::{Check, Proof, Role, Step};
 
 /// The check of a step; `after_ns` is how long after the first one a retransmission came.
 pub(super) fn check(step: &Step, numbers: &Numbers, after_ns: Option<u64>) -> Option<Clause> {
+    if step.is_learnt() {
+        return Some(Clause::new(Tone::Odd, "learnt from a later event"));
+    }
     let check = step.check?;
     if !check.ok() {
         let text = contradiction(step, check, numbers);

@@ -133,6 +133,7 @@ fn json_is_what_the_contract_says() {
         ("counted", fixtures::counted()),
         ("overlay", fixtures::overlay()),
         ("backscatter", fixtures::backscatter()),
+        ("healed", fixtures::healed()),
     ];
     snapshot("json", &cases, |connection| followed(&mut json, connection));
 }

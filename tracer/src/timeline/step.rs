@@ -105,6 +105,9 @@ impl Check {
 }
 
 /// One kept segment.
+///
+/// A SYN or SYN-ACK whose own event was lost is one too: a later event tells of it. Neither its payload
+/// nor its window is known then, nor flags beside SYN and ACK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Time since the connection's first segment, in ns.
@@ -117,14 +120,22 @@ pub struct Step {
     pub seq: Seq,
     /// SEG.ACK, where the ACK flag makes it valid.
     pub ack: Option<Seq>,
-    /// Payload in octets.
+    /// Payload in octets; 0 for a step that was only learnt of.
     pub len: u32,
-    /// SEG.WND as on the wire, without window scaling.
-    pub window: u16,
+    /// SEG.WND as on the wire, without window scaling; `None` for a step that was only learnt of.
+    pub window: Option<u16>,
     /// What its numbers prove or contradict; `None` where there was nothing to hold them against.
     pub check: Option<Check>,
     /// The client's inferred state after it, where it changed.
     pub client_state: Option<State>,
     /// The server's inferred state after it, where it changed.
     pub server_state: Option<State>,
+}
+
+impl Step {
+    /// Whether a later event told of it, not one of its own.
+    #[must_use]
+    pub const fn is_learnt(&self) -> bool {
+        self.window.is_none()
+    }
 }

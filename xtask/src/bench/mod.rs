@@ -1,5 +1,5 @@
 //! What synfin costs, section by section: the programs in the kernel segment by segment, on live
-//! connections, under floods, and how fast captures are read.
+//! connections, under floods, user space by itself (see `user`), and how fast captures are read.
 //!
 //! Everything is measured beside what it is compared with, in the same run and round by round in turns.
 
@@ -13,6 +13,7 @@ mod read;
 mod report;
 mod scan;
 mod talk;
+mod user;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -47,6 +48,8 @@ enum Section {
     Live,
     /// Floods between network namespaces; needs root
     Flood,
+    /// From events to records, and memory
+    User,
     /// Reading captures
     Read,
 }
@@ -102,6 +105,7 @@ impl Section {
             Self::Kernel => "kernel",
             Self::Live => "live",
             Self::Flood => "flood",
+            Self::User => "user",
             Self::Read => "read",
         }
     }
@@ -110,6 +114,7 @@ impl Section {
         match self {
             Self::Kernel => programs::segments(workspace, options),
             Self::Live | Self::Flood => programs::on_the_wire(self.name(), workspace, options),
+            Self::User => user::measure(workspace, options.runs),
             Self::Read => read::measure(workspace, options),
         }
     }

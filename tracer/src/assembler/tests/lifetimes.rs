@@ -111,26 +111,87 @@ fn the_same_segment_at_two_places_is_one() {
     assert_eq!(record.open.syn_retries, 0);
 }
 
-#[test]
-fn a_lost_opening_is_healed_from_the_event_that_completes_it() {
-    let known = |opened_us: u64, iss: u32| Side {
+/// The ACK of the handshake as the programs report it: with what both sides' SYNs were.
+fn telling_ack() -> Event {
+    let known = |opened_us: u64, iss: u32, known: u8| Side {
         opened_ns: opened_us * 1000,
         iss,
-        known: Side::SYN,
+        known,
         syns: 1,
         ..client().sender
     };
-    let ack = Event {
-        sender: known(0, X),
-        receiver: known(208, Y),
+    Event {
+        sender: known(0, X, Side::SYN),
+        receiver: known(208, Y, Side::SYN | Side::SYN_ACK),
         ..ack()
+    }
+}
+
+#[test]
+fn a_lost_opening_is_healed_from_the_event_that_completes_it() {
+    let whole = record(&opened_then(&four_way_close()));
+    let syn_ack = Event {
+        receiver: telling_ack().sender,
+        ..syn_ack()
     };
-    let record = record(&[ack]);
+    for seen in [&[][..], &[syn()], &[syn_ack]] {
+        let record = record(&[seen, &[telling_ack()], &four_way_close()].concat());
+        assert_eq!(record.open, whole.open);
+        assert_eq!(record.close, whole.close);
+        assert_eq!(record.duration_ns, whole.duration_ns);
+        assert_eq!(record.started_unix_ns, whole.started_unix_ns);
+        assert_eq!(
+            (&record.client, &record.server),
+            (&whole.client, &whole.server)
+        );
+        assert_eq!(record.completeness, whole.completeness);
+        assert_eq!(record.zeek.conn_state, whole.zeek.conn_state);
+        // Where a SYN-ACK is the first event, Zeek's direction is turned.
+        let history = record.zeek.history.trim_start_matches('^');
+        assert_eq!(history, whole.zeek.history);
+        assert!(record.observation_gap);
+        assert_eq!(record.anomalies, []);
+        // What was not seen of the two is not told.
+        for (step, other) in record.steps.iter().zip(&whole.steps) {
+            assert_eq!(
+                (step.len, step.is_learnt().then_some(step.check)),
+                (other.len, step.is_learnt().then_some(None))
+            );
+            let known = Step {
+                window: other.window,
+                check: other.check,
+                ..step.clone()
+            };
+            assert_eq!(&known, other);
+        }
+        let learnt = record.steps.iter().filter(|step| step.is_learnt()).count();
+        assert_eq!(
+            (record.steps.len(), learnt),
+            (whole.steps.len(), 2 - seen.len())
+        );
+    }
+}
+
+#[test]
+fn an_event_that_comes_after_what_told_of_it_takes_its_place() {
+    let record = record(&[telling_ack(), syn(), syn_ack()]);
+    assert!(record.steps.iter().all(|step| !step.is_learnt()));
+    assert_eq!(record.steps.len(), 3);
     assert_eq!(record.open.outcome, OpenOutcome::Established);
-    assert_eq!(record.open.rtt.syn_to_synack, Some(208_000));
-    assert_eq!(record.open.rtt.synack_to_ack, Some(204_000));
-    assert_eq!(record.client.isn, Some(Seq(X)));
-    assert!(record.observation_gap);
+    assert_eq!(record.anomalies, []);
+}
+
+#[test]
+fn what_a_fast_open_acknowledged_is_not_known_where_it_was_not_seen() {
+    let mut ack = telling_ack();
+    (
+        ack.sender.options[0],
+        ack.sender.options[1],
+        ack.sender.options_len,
+    ) = (34, 2, 2);
+    let record = record(&[ack]);
+    let acks: Vec<_> = record.steps.iter().map(|step| step.ack).collect();
+    assert_eq!(acks, [None, None, Some(Seq(Y + 1))]);
 }
 
 #[test]
@@ -263,4 +324,56 @@ fn of_many_that_linger_those_that_waited_the_longest_are_handed_out() {
     let kinds = collected.connections.iter().map(|record| record.close.kind);
     assert!(kinds.clone().all(|kind| kind == CloseKind::FourWay));
     assert_eq!(kinds.count() + assembler.open(), 5_000);
+}
+
+#[test]
+fn a_flood_of_openings_takes_no_place_of_a_connection_that_came_to_be() {
+    let (mut assembler, mut collected) = (assembler(), Collected::default());
+    for event in handshake() {
+        assembler.observe(&event, &mut collected);
+    }
+    for number in 0..1_000_u16 {
+        let mut syn = syn().at(1_000 + u64::from(number));
+        // Every third comes before the one that it follows.
+        syn.time_ns -= 2_000 * u64::from(number % 3 == 0);
+        syn.source_port = 1_000 + number;
+        assembler.observe(&syn, &mut collected);
+        assert!(assembler.open() <= 100);
+    }
+    assert_eq!(assembler.counts().evicted, 901);
+    let evicted = collected.connections.iter();
+    let mut ports: Vec<u16> = evicted.map(|record| record.client.port).collect();
+    ports.sort_unstable();
+    assert!(ports.is_sorted_by(|one, other| one < other) && ports.last() < Some(&1_905));
+    for event in four_way_close() {
+        assembler.observe(&event, &mut collected);
+    }
+    assembler.finish(&mut collected);
+    let whole = |record: &&Connection| record.close.kind == CloseKind::FourWay;
+    assert_eq!(collected.connections.iter().filter(whole).count(), 1);
+}
+
+#[test]
+fn without_openings_the_longest_idle_is_handed_out() {
+    let mut assembler = Assembler::new(Settings {
+        max_connections: 2,
+        ..assembler().settings
+    });
+    let mut collected = Collected::default();
+    for number in 0..3_u16 {
+        for mut event in handshake() {
+            event.time_ns += u64::from(number) * SECOND;
+            let port = if event.direction == 0 {
+                &mut event.source_port
+            } else {
+                &mut event.destination_port
+            };
+            *port = 1_000 + number;
+            assembler.observe(&event, &mut collected);
+        }
+    }
+    let ports: Vec<u16> = (collected.connections.iter())
+        .map(|record| record.client.port)
+        .collect();
+    assert_eq!(ports, [1_000]);
 }

@@ -23,7 +23,7 @@ use synfin_ebpf::flow::Half;
 use synfin_ebpf::segment::Flags;
 use synfin_ebpf::seq::Seq;
 
-use crate::timeline::{ConnState, Role, Zeek};
+use crate::timeline::{ConnState, Role, Step, Zeek};
 use endpoint::{Endpoint, State};
 use letters::{Kind, Letters, Scaled};
 
@@ -60,15 +60,18 @@ impl Packet {
 }
 
 impl Words {
-    /// Begins with the first event, which is not taken in yet.
+    /// Begins with the first event, which is not taken in yet; with the ports of the lower and the
+    /// higher endpoint.
     ///
     /// Its sender is the originator. Where it is not a SYN, ports decide that are known as servers':
     /// the direction is turned where the sender has one and the receiver has not; where both have
     /// one, only if this is no SYN-ACK, which may answer a scan, and the sender's is the lower.
-    pub(super) fn new(event: &Event, sender: Half) -> Self {
-        let flags = Flags(event.flags);
+    pub(super) fn new(flags: Flags, [lo, hi]: [u16; 2], sender: Half) -> Self {
         let opens = flags.syn() && !flags.ack();
-        let (source, destination) = (event.source_port, event.destination_port);
+        let (source, destination) = match sender {
+            Half::Lo => (lo, hi),
+            Half::Hi => (hi, lo),
+        };
         let turned = !opens
             && ports::is_likely_server(source)
             && (!ports::is_likely_server(destination) || (!flags.syn() && source < destination));
@@ -85,6 +88,33 @@ impl Words {
         words
     }
 
+    /// Whether an event says more to Zeek than its step does.
+    pub(super) fn needs(event: &Event) -> bool {
+        let more = Why::BEHIND.with(Why::ZERO_WINDOW).with(Why::GAP);
+        let known_next = Flags(event.flags).rst() && event.sender.next().is_some();
+        Why(event.why).any(more) || known_next
+    }
+
+    /// Whether every segment of an event's connection is looked at.
+    pub(super) fn accounted(event: &Event) -> bool {
+        let known = event.sender.known | event.receiver.known;
+        Why(event.why).any(Why::FIRST_SEEN) || known & (Side::NEXT | Side::ACKED) != 0
+    }
+
+    /// Takes a step in that says all that its event did.
+    pub(super) fn observe_step(&mut self, step: &Step, sender: Half, accounted: bool) {
+        self.accounted = accounted;
+        let packet = Packet {
+            flags: step.flags,
+            seq: step.seq,
+            ack: step.ack.unwrap_or(Seq(0)),
+            len: step.len,
+            window: step.window.unwrap_or(u16::MAX),
+            why: Why::default(),
+        };
+        self.take(&packet, sender);
+    }
+
     /// Takes an event in that is no copy of another one.
     pub(super) fn observe(&mut self, event: &Event, sender: Half) {
         self.heal(event, sender);
@@ -96,9 +126,7 @@ impl Words {
             window: event.window,
             why: Why(event.why),
         };
-        let known = event.sender.known | event.receiver.known;
-        self.accounted |=
-            packet.why.any(Why::FIRST_SEEN) || known & (Side::NEXT | Side::ACKED) != 0;
+        self.accounted |= Self::accounted(event);
         if packet.flags.rst() {
             // What its payload is held against: the numbers before, reported or not.
             if let Some(next) = event.sender.next() {

@@ -49,8 +49,10 @@ impl Script {
     }
 
     fn take(&mut self, event: &Event) {
-        let (_, half) = Key::of(&event.endpoints(), Scope::default());
-        let words = self.words.get_or_insert_with(|| Words::new(event, half));
+        let (key, half) = Key::of(&event.endpoints(), Scope::default());
+        let words = self.words.get_or_insert_with(|| {
+            Words::new(Flags(event.flags), [key.lo_port, key.hi_port], half)
+        });
         words.observe(event, half);
     }
 

@@ -283,9 +283,9 @@ impl Writer<'_> {
         self.raw(r#","ack":"#);
         self.maybe(step.ack.map(|ack| ack.0), Self::number);
         self.raw(r#","len":"#);
-        self.number(step.len);
+        self.maybe((!step.is_learnt()).then_some(step.len), Self::number);
         self.raw(r#","window":"#);
-        self.number(step.window);
+        self.maybe(step.window, Self::number);
         self.raw(r#","check":"#);
         self.maybe(step.check, Self::check);
         self.raw(r#","client_state":"#);
