@@ -114,11 +114,12 @@ impl Host for Kernel {
     fn flow(&self, key: &Key, enter: bool) -> Option<Place> {
         let way = Way::to(key)?;
         // The verifier would follow the rest once for each slot.
-        let mut slot = self.forget_word(way.find());
+        let forget = |slot: usize| (self.forget_word(slot as u64) & 7) as usize;
+        let mut slot = forget(way.find());
         if enter && way.follow(slot).is_none() {
-            slot = way.enter(self.cpu, jiffies(), |slot| self.forget_word(slot));
+            slot = way.enter(self.cpu, jiffies(), forget);
         }
-        way.follow(self.forget_word(slot))
+        way.follow(forget(slot))
     }
 
     #[inline(always)]
@@ -228,7 +229,8 @@ impl Host for Kernel {
                 for kind in 0..Unproved::KINDS {
                     let left = kinds.add(kind);
                     let more = u64::from(since) * u64::from(a_jiffy);
-                    *left = (u64::from(*left) + more).min(at_once.into()) as u32;
+                    let left_then = (u64::from(*left) + more).min(at_once.into());
+                    *left = (left_then & 0xffff_ffff) as u32;
                 }
             }
             let left = kinds.add(kind as usize % Unproved::KINDS);
@@ -255,7 +257,7 @@ impl Host for Kernel {
     fn reserve(&self) -> Option<Slot> {
         let mut entry = EVENTS.reserve::<Event>(0)?;
         let words = entry.as_mut_ptr().cast::<u64>();
-        const { assert!(size_of::<Event>() % size_of::<u64>() == 0) };
+        const { assert!(size_of::<Event>().is_multiple_of(size_of::<u64>())) };
         for word in 0..size_of::<Event>() / size_of::<u64>() {
             // SAFETY: the entry is as large as an event. Word by word: what the compiler would call
             // instead goes octet by octet.

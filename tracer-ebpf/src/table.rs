@@ -134,7 +134,7 @@ impl Way {
 
     /// The number of the connection's slot, or one beyond all.
     #[inline(always)]
-    pub(crate) fn find(&self) -> u64 {
+    pub(crate) fn find(&self) -> usize {
         let mut found = SLOT;
         for slot in 0..SLOTS {
             // SAFETY: inside the array.
@@ -145,13 +145,12 @@ impl Way {
                 found = slot;
             }
         }
-        found as u64
+        found
     }
 
     /// What the slot of a number leads to, where that is the connection's entry.
     #[inline(always)]
-    pub(crate) fn follow(&self, slot: u64) -> Option<Place> {
-        let slot = slot as usize & SLOT;
+    pub(crate) fn follow(&self, slot: usize) -> Option<Place> {
         if slot >= SLOTS {
             return None;
         }
@@ -173,20 +172,19 @@ impl Way {
     ///
     /// `forget` makes the verifier forget which one it is.
     #[inline(always)]
-    pub(crate) fn enter(&self, cpu: *mut Cpu, now: u32, forget: impl Fn(u64) -> u64) -> u64 {
+    pub(crate) fn enter(&self, cpu: *mut Cpu, now: u32, forget: impl Fn(usize) -> usize) -> usize {
         if !self.lock() {
-            return SLOT as u64;
+            return SLOT;
         }
         // Another CPU may have entered it meanwhile.
         let mut slot = forget(self.find());
         if self.follow(slot).is_none() {
             // A slot that the connection had before is its slot again: another one would be hidden.
-            if slot & SLOT as u64 >= SLOTS as u64 {
+            if slot >= SLOTS {
                 slot = forget(self.next_slot(now));
             }
-            slot &= SLOT as u64;
             if let Some(number) = give_out(cpu, self.identity, now) {
-                self.give_away(slot as usize, number, now);
+                self.give_away(slot, number, now);
             }
         }
         // SAFETY: a word of the bucket. What was changed before was made known by an atomic operation.
@@ -211,7 +209,7 @@ impl Way {
     /// The slot that was given away the longest ago, those of proved connections that are still watched
     /// left out, or one beyond all.
     #[inline(always)]
-    fn next_slot(&self, now: u32) -> u64 {
+    fn next_slot(&self, now: u32) -> usize {
         // SAFETY: a word of the bucket.
         let mut slot = unsafe { ptr::read_volatile(&raw const (*self.bucket).turn) } as usize;
         for _ in 0..SLOTS {
@@ -222,11 +220,11 @@ impl Way {
             // SAFETY: inside the array.
             let pointer = Pointer(unsafe { ptr::read_volatile(self.pointer(slot)) });
             if !pointer.is_kept(now) {
-                return slot as u64;
+                return slot;
             }
             slot += 1;
         }
-        SLOT as u64
+        SLOT
     }
 
     #[inline(always)]
@@ -239,7 +237,7 @@ impl Way {
             let tag = (&raw mut (*self.bucket).tags).cast::<u32>().add(slot);
             ptr::write_volatile(self.pointer(slot), Pointer::new(number, now, false).0);
             atomic_xchg::<u32, { SeqCst }>(tag, self.tag);
-            ptr::write_volatile(&raw mut (*self.bucket).turn, slot as u32 + 1);
+            ptr::write_volatile(&raw mut (*self.bucket).turn, (slot as u64 & 7) as u32 + 1);
         }
     }
 
@@ -276,7 +274,7 @@ fn next(cpu: *mut Cpu) -> Option<u32> {
         let next = &raw mut (*cpu).next_flow;
         let taken = ptr::read_volatile(cursor);
         // A CPU that did nothing for half a turn takes new ones.
-        if *next % CHUNK == 0 || taken.wrapping_sub(*next) > mask / 2 {
+        if (*next).is_multiple_of(CHUNK) || taken.wrapping_sub(*next) > mask / 2 {
             *next = atomic_xadd::<u32, u32, { SeqCst }>(cursor, CHUNK);
         }
         let number = *next & mask;
