@@ -19,7 +19,7 @@ const TRACING: &str = "synfin: tracing";
 pub const SEGMENTS: &str = "TCP segments";
 
 /// The summary's name for the segments that ask for a connection.
-pub const SYNS: &str = "syns";
+pub const SYNS: &str = "SYNs";
 
 /// Modes of attaching that every promise holds in.
 pub const MODES: [&str; 2] = ["native", "tcx"];

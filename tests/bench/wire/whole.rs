@@ -65,7 +65,11 @@ pub(crate) fn measure(ingress: Ingress, bench: &mut Bench, report: &mut Report) 
     );
     let syns = count(daemon::SYNS);
     report.verdict(
-        format!("{name}: {syns:?} SYNs counted of {}", flooded.syns),
+        format!(
+            "{name}: {} SYNs counted of {}",
+            syns.map_or("unknown".to_owned(), |syns| syns.to_string()),
+            flooded.syns
+        ),
         syns.map(|syns| syns == flooded.syns),
     );
     let [start, peak, end] = flooded.memory;
