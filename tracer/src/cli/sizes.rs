@@ -7,11 +7,13 @@ use clap::Args;
 use synfin_ebpf::flow::{Flow, Key, Ledgers};
 
 /// Octets of the ring for each CPU, and the least and the most of them together.
-const RING_OF_A_CPU: u64 = 8 << 20;
-const RING: [u64; 2] = [16 << 20, 256 << 20];
+const RING_OF_A_CPU: u64 = 16 << 20;
+const RING: [u64; 2] = [32 << 20, 256 << 20];
 /// Places in the table for each CPU, and the least and the most of them together.
 const TABLE_OF_A_CPU: u64 = 1 << 15;
 const TABLE: [u64; 2] = [1 << 16, 1 << 21];
+/// No table is smaller.
+const LEAST_TABLE: u32 = 1 << 10;
 /// What a place in the table takes, with its share of the slots by which places are found, in octets.
 const TABLE_ENTRY: u64 = size_of::<Flow>() as u64 + 32;
 /// What the kernel's hash tables keep beside a key and its value, in octets.
@@ -20,8 +22,8 @@ const ENTRY_OVERHEAD: u64 = 64;
 /// Sizes of the kernel's side.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Size of the ring buffer, a power of two of at least 64K [default: 8M for each possible CPU,
-    /// 16M to 256M in all]
+    /// Size of the ring buffer, a power of two of at least 64K [default: 16M for each possible CPU,
+    /// 32M to 256M in all]
     #[arg(
         long,
         value_name = "SIZE",
@@ -93,8 +95,10 @@ impl Sizes {
     /// Places in the kernel's table, on a machine with so many possible CPUs.
     #[must_use]
     pub fn table(&self, cpus: usize) -> u32 {
-        self.table_size
-            .unwrap_or_else(|| for_cpus(cpus, TABLE_OF_A_CPU, TABLE))
+        match self.table_size {
+            Some(asked) => asked.max(LEAST_TABLE).next_power_of_two(),
+            None => for_cpus(cpus, TABLE_OF_A_CPU, TABLE),
+        }
     }
 
     /// All of them and what they cost in memory, for a person.
@@ -194,10 +198,10 @@ mod tests {
     fn defaults_follow_the_number_of_cpus() {
         let sizes = sizes(&[]).unwrap();
         for (cpus, ring, table) in [
-            (1, 16 << 20, 65_536),
-            (2, 16 << 20, 65_536),
-            (3, 32 << 20, 1 << 17),
-            (16, 128 << 20, 1 << 19),
+            (1, 32 << 20, 65_536),
+            (2, 32 << 20, 65_536),
+            (3, 64 << 20, 1 << 17),
+            (16, 256 << 20, 1 << 19),
             (64, 256 << 20, 1 << 21),
             (512, 256 << 20, 1 << 21),
             (usize::MAX, 256 << 20, 1 << 21),
@@ -214,7 +218,7 @@ mod tests {
     fn what_is_asked_for_is_taken_on_any_number_of_cpus() {
         let sizes = sizes(&["--ring-size", "64K", "--table-size", "100"]).unwrap();
         for cpus in [1, 64] {
-            assert_eq!((sizes.ring(cpus), sizes.table(cpus)), (64 << 10, 100));
+            assert_eq!((sizes.ring(cpus), sizes.table(cpus)), (64 << 10, 1024));
         }
     }
 
@@ -225,7 +229,7 @@ mod tests {
         let [sizes, rates] = told(&[], 2, false);
         assert_eq!(
             sizes,
-            "for 2 possible CPUs: a ring of 16 MiB; a table of 65536 connections, 10 MiB; 65536 \
+            "for 2 possible CPUs: a ring of 32 MiB; a table of 65536 connections, 10 MiB; 65536 \
              slots of the watch filter, 256 KiB"
         );
         assert_eq!(
