@@ -16,7 +16,7 @@ use crate::throughput;
 /// The connections of a round.
 const TALKS: Talks = Talks {
     pairs: 16,
-    each: 2_000,
+    each: 1_000,
 };
 
 /// How many connections iperf3 has at once.
