@@ -8,10 +8,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues, RingBuf};
 use aya::programs::{TestRun, TestRunOptions, TestRunResult};
 use aya::util::nr_cpus;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use synfin::attach::{CpuCounters, LoadOptions, Programs};
 use synfin_ebpf::counters::Counter;
+use synfin_tests::cpus;
 
 use super::scenario::Hook;
 
@@ -121,7 +120,8 @@ where
     P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult> + Sync,
 {
     let run = |cpu| -> Result<f64> {
-        stay_on(cpu)?;
+        // Each CPU counts connections for itself, and its caches are its own.
+        cpus::stay_on(cpu)?;
         let result = program.test_run(TestRunOptions {
             data_in: Some(frame),
             repeat: runs,
@@ -144,13 +144,6 @@ where
         });
         [first].into_iter().chain(others).collect()
     })
-}
-
-/// Keeps the thread on a CPU: each counts connections for itself, and its caches are its own.
-pub(super) fn stay_on(cpu: usize) -> Result<()> {
-    let mut only = CpuSet::new();
-    only.set(cpu).context("name a CPU")?;
-    sched_setaffinity(Pid::from_raw(0), &only).with_context(|| format!("stay on CPU {cpu}"))
 }
 
 const fn name(hook: Hook, which: Which) -> &'static str {

@@ -6,6 +6,7 @@
 //! its mistakes are not repeated here; only flags and names of counters come from `synfin-ebpf`.
 
 pub mod alike;
+pub mod bench;
 pub mod bpf;
 pub mod capture;
 pub mod carriers;

@@ -20,7 +20,8 @@ pub enum Counter {
     Events,
     /// Events lost because the ring was full.
     RingFull,
-    /// SYNs held back because the ring filled and their connection was not proved.
+    /// SYNs held back because the ring filled, or the budget of a CPU was spent, and their connection
+    /// was not proved.
     HeldSyn,
     /// SYN-ACKs held back for the same reason.
     HeldSynAck,

@@ -29,9 +29,6 @@ static BUCKET_MASK: u32 = 0;
 #[unsafe(no_mangle)]
 static FLOW_TIME_SHIFT: u32 = 9;
 
-/// By how many units of its time the entry of a proved connection is kept.
-pub(crate) const KEPT_TIMES: u32 = 4;
-
 /// What nobody outside knows of the hash of connections.
 #[unsafe(no_mangle)]
 static HASH_SECRET: [u64; 12] = [0; 12];

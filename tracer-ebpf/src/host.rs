@@ -229,8 +229,8 @@ impl Host for Kernel {
                 for kind in 0..Unproved::KINDS {
                     let left = kinds.add(kind);
                     let more = u64::from(since) * u64::from(a_jiffy);
-                    let left_then = (u64::from(*left) + more).min(at_once.into());
-                    *left = (left_then & 0xffff_ffff) as u32;
+                    let filled = (u64::from(*left) + more).min(at_once.into());
+                    *left = (filled & 0xffff_ffff) as u32;
                 }
             }
             let left = kinds.add(kind as usize % Unproved::KINDS);

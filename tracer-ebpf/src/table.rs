@@ -24,6 +24,8 @@ const SLOT: usize = 7;
 const _: () = assert!(SLOTS <= SLOT);
 /// How often a CPU asks for a bucket that another one is changing, which takes that some dozen ns.
 const PATIENCE: u32 = 32;
+/// By how many units of its time the entry of a proved connection is kept.
+const KEPT_TIMES: u32 = 4;
 /// Entries that a CPU takes at once to give out.
 const CHUNK: u32 = 32;
 /// Entries of proved connections that are passed over in search of another one.
@@ -79,7 +81,7 @@ impl Pointer {
     fn is_kept(self, now: u32) -> bool {
         let time = now >> globals::flow_time_shift();
         let age = time.wrapping_sub(self.0 >> Self::TIME_SHIFT) & Self::TIME;
-        self.0 >> Self::PROVED_SHIFT != 0 && age <= globals::KEPT_TIMES
+        self.0 >> Self::PROVED_SHIFT != 0 && age <= KEPT_TIMES
     }
 }
 

@@ -13,13 +13,13 @@ mod report;
 mod throughput;
 mod whole;
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use synfin_tests::bench::Options;
 use synfin_tests::{cpus, netns, scratch};
 
 fn main() -> Result<()> {
-    let options = Options::parse()?;
+    let options = Options::parse(&["--section", "--object", "--json", "--rounds"])?;
+    let (object, rounds) = (options.path("--object")?, options.rounds()?);
     let cpus = cpus::allowed()?;
     let used = [place::CLIENT, place::SERVER];
     ensure!(
@@ -28,50 +28,14 @@ fn main() -> Result<()> {
     );
     netns::sweep();
     scratch::sweep();
-    let report = match options.section.as_str() {
-        "live" => live::measure(&options.object, options.rounds)?,
-        "flood" => flood::measure(&options.object, options.rounds)?,
+    let report = match options.text("--section")? {
+        "live" => live::measure(object, rounds)?,
+        "flood" => flood::measure(object, rounds)?,
         other => bail!("there is no section {other}"),
     };
     println!("{}", report.text());
-    report.write_json(&options.json)?;
+    report.write_json(options.path("--json")?)?;
     let broken = report.broken();
     ensure!(broken == 0, "{broken} promises not kept");
     Ok(())
-}
-
-/// What the command line says.
-struct Options {
-    section: String,
-    object: PathBuf,
-    json: PathBuf,
-    rounds: usize,
-}
-
-impl Options {
-    fn parse() -> Result<Self> {
-        let (mut section, mut object, mut json, mut rounds) = (None, None, None, 9);
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .with_context(|| format!("{word} lacks a value"))
-            };
-            match word.as_str() {
-                "--object" => object = Some(value()?.into()),
-                "--json" => json = Some(value()?.into()),
-                "--rounds" => rounds = value()?.parse().context("read the number of rounds")?,
-                // Cargo says so to every bench.
-                "--bench" => {}
-                _ => section = Some(word),
-            }
-        }
-        Ok(Self {
-            section: section.context("which section?")?,
-            object: object.context("--object is missing")?,
-            json: json.context("--json is missing")?,
-            rounds,
-        })
-    }
 }

@@ -56,7 +56,7 @@ fn run(
     let mut command = exec::cargo();
     command
         .args(["bench", "--package", "synfin-tests", "--bench", bench, "--"])
-        .args(synfin.map(|_| section))
+        .args(synfin.into_iter().flat_map(|_| ["--section", section]))
         .args(["--rounds", &options.runs.to_string(), "--object"])
         .arg(object)
         .arg("--json")
