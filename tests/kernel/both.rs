@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions};
-use synfin::attach::{CpuCounters, LoadOptions, Programs};
+use synfin::attach::{CPU_WORDS, CpuCounters, LoadOptions, Programs};
 use synfin::source::{AccountTable, Clock, Record, Tracker};
 use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::COUNTERS;
@@ -181,7 +181,7 @@ impl Both {
 
     /// The counters of all CPUs, and the number of events that they made.
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
-        let mut sum: CpuCounters = [0; COUNTERS + 13];
+        let mut sum: CpuCounters = [0; CPU_WORDS];
         for cpu in self.counters.get(&0, 0)?.iter() {
             // Behind them are words that mean nothing.
             for (total, counter) in sum.iter_mut().zip(cpu).take(COUNTERS + 1) {

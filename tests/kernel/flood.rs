@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use synfin::attach::LoadOptions;
 use synfin_ebpf::counters::Counter;
 use synfin_ebpf::event::Event;
+use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::segment::Flags;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
@@ -26,17 +27,36 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
         a_flood_takes_no_place_of_a_connection_that_is_proved,
         a_handshake_is_whole_whose_syn_and_syn_ack_were_held_back,
+        a_syn_that_is_held_twice_is_one_opening_with_its_first_time,
+        an_opening_that_is_held_takes_the_place_of_an_older_connection,
+        a_refusal_tells_of_the_syn_that_was_held,
+        what_does_not_go_on_from_a_held_opening_tells_nothing_of_it,
         what_is_not_proved_is_reported_within_its_budget,
         a_flood_of_syns_leaves_the_budgets_of_other_segments,
     ]
 }
 
 fn loaded(unproved_per_second: u32) -> Result<Both> {
+    loaded_with(unproved_per_second, Filter::default())
+}
+
+fn loaded_with(unproved_per_second: u32, filter: Filter) -> Result<Both> {
     Both::load_options(&LoadOptions {
         table_size: TABLE,
         unproved_per_second,
+        filter,
         ..roomy()
     })
+}
+
+/// With it every SYN enters the table, also those that are not reported.
+fn port_80() -> Filter {
+    let mut filter = Filter {
+        port_count: 1,
+        ..Filter::default()
+    };
+    filter.ports[0] = 80;
+    filter
 }
 
 fn talk(port: u16) -> Conversation {
@@ -79,8 +99,13 @@ fn knows_both(event: &Event, port: u16) -> bool {
 }
 
 fn a_flood_takes_no_place_of_a_connection_that_is_proved() -> Result<()> {
-    for hook in ["synfin_xdp", "synfin_ingress"] {
-        let mut both = loaded(0)?;
+    let hooks = ["synfin_xdp", "synfin_ingress"];
+    let filters = [Filter::default(), port_80()];
+    for (hook, filter) in hooks
+        .into_iter()
+        .flat_map(|hook| filters.map(|filter| (hook, filter)))
+    {
+        let mut both = loaded_with(0, filter)?;
         for port in 1..=REAL {
             for (_, frame) in talk(port).open().frames() {
                 both.run(hook, &frame.octets())?;
@@ -129,6 +154,102 @@ fn a_handshake_is_whole_whose_syn_and_syn_ack_were_held_back() -> Result<()> {
         let counted = count(&both, counter)?;
         ensure!(counted == expected, "{counter:?}: {counted}");
     }
+    Ok(())
+}
+
+/// Runs frames and gives the events that they made.
+fn run(both: &mut Both, talk: &Conversation) -> Result<Vec<Event>> {
+    for (_, frame) in talk.frames() {
+        both.run("synfin_ingress", &frame.octets())?;
+    }
+    both.drain_raw()
+}
+
+fn a_syn_that_is_held_twice_is_one_opening_with_its_first_time() -> Result<()> {
+    let mut both = loaded(0)?;
+    let events = run(
+        &mut both,
+        &talk(1).syn().again().syn_ack().ack(Sender::Client),
+    )?;
+    let [event] = events.as_slice() else {
+        anyhow::bail!("{} events", events.len());
+    };
+    ensure!(knows_both(event, 1), "{event:?}");
+    ensure!(event.sender.syns == 2, "{} SYNs", event.sender.syns);
+    let answered_ns = event.receiver.opened_ns;
+    ensure!(event.time_ns > answered_ns, "{event:?}");
+    ensure!(count(&both, Counter::Syns)? == 2, "both are counted");
+    ensure!(count(&both, Counter::HeldSyn)? == 2, "both were held");
+    Ok(())
+}
+
+fn an_opening_that_is_held_takes_the_place_of_an_older_connection() -> Result<()> {
+    let mut both = loaded(0)?;
+    let older = Conversation::between(
+        (([10, 1, 1, 2], 40_001).into(), 77_000),
+        (([10, 1, 1, 1], 80).into(), 88_000),
+    );
+    let events = run(&mut both, &older.open().close(Sender::Client))?;
+    ensure!(
+        events.len() >= 4,
+        "{} events of the older one",
+        events.len()
+    );
+    let events = run(&mut both, &talk(1).open())?;
+    let [event] = events.as_slice() else {
+        anyhow::bail!("{} events", events.len());
+    };
+    ensure!(knows_both(event, 1), "{event:?}");
+    Ok(())
+}
+
+fn a_refusal_tells_of_the_syn_that_was_held() -> Result<()> {
+    let mut both = loaded(100)?;
+    flood(&mut both, "synfin_ingress")?;
+    both.drain_raw()?;
+    // Now and then one is given.
+    let mut port = 0;
+    let mut given = 1;
+    while given > 0 {
+        port += 1;
+        given = run(&mut both, &talk(port).syn())?.len();
+    }
+    let refused = talk(port).syn().rst(Sender::Server);
+    for (_, frame) in refused.frames().skip(1) {
+        both.run("synfin_ingress", &frame.octets())?;
+    }
+    let events = both.drain_raw()?;
+    let [event] = events.as_slice() else {
+        anyhow::bail!("{} events", events.len());
+    };
+    let client = &event.receiver;
+    ensure!(
+        client.iss().map(|iss| iss.0) == Some(1_000 + u32::from(port)),
+        "{event:?}"
+    );
+    ensure!(
+        client.opened_ns > 0 && client.opened_ns < event.time_ns,
+        "{event:?}"
+    );
+    ensure!(client.options() == SYN_OPTIONS, "{event:?}");
+    Ok(())
+}
+
+fn what_does_not_go_on_from_a_held_opening_tells_nothing_of_it() -> Result<()> {
+    let mut both = loaded(0)?;
+    let numbers = |frame: Frame| frame.seq(5_000_000).ack(6_000_000).flags(Flags::ACK);
+    let stray = talk(1)
+        .syn()
+        .aside(Sender::Client, numbers)
+        .aside(Sender::Server, numbers);
+    let events = run(&mut both, &stray)?;
+    ensure!(events.is_empty(), "{events:?}");
+    // The opening is still there for the segments that do.
+    for (_, frame) in talk(1).open().frames().skip(1) {
+        both.run("synfin_ingress", &frame.octets())?;
+    }
+    let events = both.drain_raw()?;
+    ensure!(events.len() == 1 && knows_both(&events[0], 1), "{events:?}");
     Ok(())
 }
 

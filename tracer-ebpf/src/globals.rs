@@ -25,6 +25,10 @@ static FLOW_MASK: u32 = 0;
 #[unsafe(no_mangle)]
 static BUCKET_MASK: u32 = 0;
 
+/// Places for openings that are held back, less one: a power of two less one.
+#[unsafe(no_mangle)]
+static HELD_MASK: u32 = 0;
+
 /// An entry's time is that in jiffies, shifted down by so much.
 #[unsafe(no_mangle)]
 static FLOW_TIME_SHIFT: u32 = 9;
@@ -95,6 +99,13 @@ pub(crate) fn flow_mask() -> u32 {
 pub(crate) fn bucket_mask() -> u32 {
     // SAFETY: as above.
     unsafe { core::ptr::read_volatile(&raw const BUCKET_MASK) }
+}
+
+/// Places for openings that are held back, less one.
+#[inline(always)]
+pub(crate) fn held_mask() -> u32 {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const HELD_MASK) }
 }
 
 /// By how much an entry's time is that in jiffies, shifted down.

@@ -1,6 +1,7 @@
 //! What the kernel lends the tracker: per-CPU counters, the watch filter, the flow table, the ring.
 
-use core::intrinsics::{AtomicOrdering, atomic_and, atomic_or};
+use core::cell::Cell;
+use core::intrinsics::{AtomicOrdering, atomic_and, atomic_cxchg, atomic_or};
 use core::ops::{Deref, DerefMut};
 use core::ptr;
 
@@ -11,11 +12,14 @@ use synfin_ebpf::account::{Accounts, Settled};
 use synfin_ebpf::counters::{COUNTERS, Counter};
 use synfin_ebpf::event::{ABI_VERSION, Event};
 use synfin_ebpf::flow::filter::Filter;
-use synfin_ebpf::flow::{Flow, Host, Key, Ledgers, Mark, Unproved};
+use synfin_ebpf::flow::{self, Flow, Host, Key, Ledgers, Mark, Shelves, Unproved};
 use synfin_ebpf::wire::{Located, Tunnels};
 
 use crate::globals;
-use crate::maps::{ACCOUNTS, CPUS, Counted, Cpu, EVENTS, READER, WATCH};
+use crate::maps::{
+    ACCOUNTS, CPUS, Counted, Cpu, EVENTS, HELD_SEALS, HELD_SYN_ACKS, HELD_SYNS, LATEST_HELD,
+    READER, WATCH,
+};
 use crate::table::{Place, Way};
 
 /// The counts of a new entry: copied from, never written.
@@ -39,14 +43,31 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn hand_on(&self, located: &Located) {
         // SAFETY: the element belongs to this CPU.
-        unsafe { ptr::write_volatile(&raw mut (*self.cpu).forgotten, located.pack()) };
+        unsafe { ptr::write_volatile(&raw mut (*self.cpu).located, located.pack()) };
     }
 
     /// The place that was left. The verifier knows nothing of it.
     #[inline(always)]
     pub(crate) fn handed_on(&self) -> Located {
         // SAFETY: as above.
-        Located::unpack(unsafe { ptr::read_volatile(&raw const (*self.cpu).forgotten) })
+        Located::unpack(unsafe { ptr::read_volatile(&raw const (*self.cpu).located) })
+    }
+
+    /// Whether the segment whose place was left may be held back, or what was held of its connection may
+    /// still be watched.
+    #[inline(always)]
+    pub(crate) fn may_hold(&self) -> bool {
+        if globals::accounts() {
+            return false;
+        }
+        if self.handed_on().flags.syn() {
+            return true;
+        }
+        LATEST_HELD.get_ptr_mut(0).is_some_and(|latest| {
+            // SAFETY: a word that is only read and written whole.
+            let latest = unsafe { ptr::read_volatile(latest) };
+            jiffies().wrapping_sub(latest) <= globals::watch_jiffies()
+        })
     }
 
     /// How many connections found no place on this CPU.
@@ -218,27 +239,12 @@ impl Host for Kernel {
 
     #[inline(always)]
     fn admits(&self, kind: Unproved) -> bool {
-        let (now, (a_jiffy, at_once)) = (jiffies(), globals::unproved());
-        // SAFETY: a valid element, which belongs to this CPU; the kind is inside the array.
-        let left = unsafe {
-            let at = &raw mut (*self.cpu).unproved_at;
-            let kinds = (&raw mut (*self.cpu).unproved).cast::<u32>();
-            let since = now.wrapping_sub(*at);
-            if since > 0 {
-                *at = now;
-                for kind in 0..Unproved::KINDS {
-                    let left = kinds.add(kind);
-                    let more = u64::from(since) * u64::from(a_jiffy);
-                    let filled = (u64::from(*left) + more).min(at_once.into());
-                    *left = (filled & 0xffff_ffff) as u32;
-                }
-            }
-            let left = kinds.add(kind as usize % Unproved::KINDS);
-            let before = *left;
-            *left = before.saturating_sub(1);
-            before
-        };
-        left > 0 && EVENTS.query(BPF_RB_AVAIL_DATA.into()) <= globals::ring_watermark()
+        let left = self.left(kind);
+        // SAFETY: the element belongs to this CPU.
+        let before = unsafe { *left };
+        // SAFETY: as above.
+        unsafe { *left = before.saturating_sub(1) };
+        before > 0 && EVENTS.query(BPF_RB_AVAIL_DATA.into()) <= globals::ring_watermark()
     }
 
     #[inline(always)]
@@ -272,6 +278,53 @@ impl Host for Kernel {
     }
 }
 
+impl Shelves for Kernel {
+    #[inline(always)]
+    fn is_spent(&self, kind: Unproved) -> bool {
+        // SAFETY: the element belongs to this CPU.
+        unsafe { *self.left(kind) == 0 }
+    }
+
+    #[inline(always)]
+    fn place(&self, hash: u32) -> Option<flow::Place<'static>> {
+        // Nobody who does not know the secret finds connections that share a place, but not the hash.
+        let spread = u64::from(hash).wrapping_mul(globals::hash_secret()[0] | 1);
+        let number = (spread >> 32 & 0xffff_ffff) as u32 & globals::held_mask();
+        Some(flow::Place {
+            seal: &HELD_SEALS.get(number)?.0,
+            syn: &HELD_SYNS.get(number)?.0,
+            syn_ack: &HELD_SYN_ACKS.get(number)?.0,
+        })
+    }
+
+    #[inline(always)]
+    fn holds(&self) {
+        if let Some(latest) = LATEST_HELD.get_ptr_mut(0) {
+            let now = jiffies();
+            // SAFETY: a word that is only read and written whole; what all CPUs share is written once a
+            // jiffy.
+            unsafe {
+                if ptr::read_volatile(latest) != now {
+                    ptr::write_volatile(latest, now);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn seize(&self, seal: &Cell<u32>, hash: u32) -> bool {
+        // SAFETY: an aligned u32 inside a map value.
+        let (_, seized) = unsafe {
+            atomic_cxchg::<u32, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                seal.as_ptr(),
+                hash,
+                0,
+            )
+        };
+        seized
+    }
+}
+
 /// Room in the ring, all zero at first.
 pub(crate) struct Slot(RingBufEntry<Event>);
 
@@ -294,6 +347,28 @@ impl DerefMut for Slot {
 }
 
 impl Kernel {
+    /// How many events of a kind this CPU may still give.
+    #[inline(always)]
+    fn left(&self, kind: Unproved) -> *mut u32 {
+        let (now, (a_jiffy, at_once)) = (jiffies(), globals::unproved());
+        // SAFETY: a valid element, which belongs to this CPU; the kind is inside the array.
+        unsafe {
+            let at = &raw mut (*self.cpu).unproved_at;
+            let kinds = (&raw mut (*self.cpu).unproved).cast::<u32>();
+            let since = now.wrapping_sub(*at);
+            if since > 0 {
+                *at = now;
+                for kind in 0..Unproved::KINDS {
+                    let left = kinds.add(kind);
+                    let more = u64::from(since) * u64::from(a_jiffy);
+                    let filled = (u64::from(*left) + more).min(at_once.into());
+                    *left = (filled & 0xffff_ffff) as u32;
+                }
+            }
+            kinds.add(kind as usize % Unproved::KINDS)
+        }
+    }
+
     #[inline(always)]
     fn counted(&self, key: &Key) -> Option<&'static Ledgers> {
         // SAFETY: as for a flow; an entry that is reused while it is held miscounts at worst.

@@ -1,10 +1,12 @@
 //! The maps, by the names under which the loader finds and sizes them.
 
+use core::cell::Cell;
+
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use synfin_ebpf::counters::COUNTERS;
-use synfin_ebpf::flow::{Key, Ledgers, Unproved};
+use synfin_ebpf::flow::{Held, Key, Ledgers, Unproved};
 
 use crate::table::{Bucket, Shared};
 
@@ -20,6 +22,37 @@ pub(crate) static FLOWS: Array<Shared> = Array::with_max_entries(1, BPF_F_MMAPAB
 /// How entries are found.
 #[map]
 pub(crate) static BUCKETS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Whose the openings are that are held back.
+#[map]
+pub(crate) static HELD_SEALS: Array<Seal> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The hash of a connection.
+#[repr(transparent)]
+pub(crate) struct Seal(pub(crate) Cell<u32>);
+
+// SAFETY: a word that is read and written whole, or changed by atomic operations.
+unsafe impl Sync for Seal {}
+
+/// SYNs that are held back.
+#[map]
+pub(crate) static HELD_SYNS: Array<Shelf> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// SYN-ACKs that are held back, at the places of their SYNs.
+#[map]
+pub(crate) static HELD_SYN_ACKS: Array<Shelf> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The place of one of them.
+#[repr(transparent)]
+pub(crate) struct Shelf(pub(crate) Held);
+
+// SAFETY: words are read and written whole; what two CPUs write at once is known by its numbers not to
+// be a connection's (see `synfin_ebpf::flow::Held`).
+unsafe impl Sync for Shelf {}
+
+/// One cell: when something was held back the last time, in jiffies.
+#[map]
+pub(crate) static LATEST_HELD: Array<u32> = Array::with_max_entries(1, 0);
 
 /// One cell: entries that were given out to CPUs, modulo 2³².
 #[map]
@@ -66,6 +99,8 @@ pub(crate) struct Cpu {
     pub(crate) next_flow: u32,
     /// The key of the connection at hand.
     pub(crate) key: Key,
+    /// The place of the segment at hand, packed.
+    pub(crate) located: [u64; 3],
     /// Where words go and come back without the verifier's knowledge of them.
     pub(crate) forgotten: [u64; 3],
 }

@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use super::{Half, Host, Seen};
+use super::{Half, Held, Host, Place, Seen};
 use crate::event::Side;
 use crate::octets::Octets;
 use crate::segment::{OPTION_WORDS, Segment};
@@ -210,17 +210,13 @@ impl Flow {
         let again = self.has(Mark::syn(half)) && own.iss.get() == segment.seq.0;
         if segment.flags.ack() {
             if again {
-                let count = self.syn_count(half);
-                count.set(SynCount(count.get()).again().0);
+                self.count_again(half);
                 return false;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
         } else {
-            let fins = Mark::fin(Half::Lo).and(Mark::fin(Half::Hi));
-            let over = self.has(fins.and(Mark::reset()));
-            if again && !over {
-                let count = self.syn_count(half);
-                count.set(SynCount(count.get()).again().0);
+            if again && !self.is_closing() {
+                self.count_again(half);
                 return false;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
@@ -239,8 +235,7 @@ impl Flow {
                 word.set(octets);
             }
         });
-        let count = SynCount::first(options_len);
-        self.syn_count(half).set(count.0);
+        self.syn_count(half).set(SynCount::first(options_len).0);
         let mark = Mark::syn(half);
         if segment.flags.ack() {
             host.claim(self, mark.and(Mark::syn_ack(half)));
@@ -248,6 +243,56 @@ impl Flow {
             host.claim(self, mark);
         }
         begins
+    }
+
+    /// Takes the opening that was held back before this connection's next segment.
+    #[inline(always)]
+    pub(super) fn recall<H: Host>(&self, place: &Place<'_>, opener: Half, host: &H) {
+        let own = self.endpoint(opener);
+        if self.has(Mark::syn(opener)) && own.iss.get() == place.syn.seq.get() && !self.is_closing()
+        {
+            // The SYN was reported before, and held when it came again.
+            self.count_again(opener);
+        } else {
+            host.clear(self, Mark(u32::MAX));
+            self.take_held(opener, place.syn);
+            host.claim(self, Mark::syn(opener));
+        }
+        if let Some(answer) = place.answer() {
+            let peer = opener.peer();
+            self.take_held(peer, answer);
+            // Only an answer that acknowledges the SYN is held.
+            let marks = Mark::syn(peer).and(Mark::syn_ack(peer));
+            host.claim(self, marks.and(Mark::syn_acked(opener)));
+        }
+    }
+
+    #[inline(always)]
+    fn take_held(&self, half: Half, held: &Held) {
+        let own = self.endpoint(half);
+        own.opened_ns.set(held.time_ns.get());
+        own.iss.set(held.seq.get());
+        for (to, from) in own.options.iter().zip(&held.options) {
+            to.set(from.get());
+        }
+        self.syn_count(half)
+            .set(SynCount::first(held.options_len()).0);
+    }
+
+    #[inline(always)]
+    fn count_again(&self, half: Half) {
+        let count = self.syn_count(half);
+        count.set(SynCount(count.get()).again().0);
+    }
+
+    /// Whether a FIN or RST was seen.
+    #[inline(always)]
+    fn is_closing(&self) -> bool {
+        self.has(
+            Mark::fin(Half::Lo)
+                .and(Mark::fin(Half::Hi))
+                .and(Mark::reset()),
+        )
     }
 
     /// Takes the number of a FIN.

@@ -60,6 +60,13 @@ impl Filter {
             && (self.host_count == 0 || self.has_host(&key.lo) || self.has_host(&key.hi))
     }
 
+    /// Whether it leaves every connection in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.port_count == 0 && self.host_count == 0
+    }
+
     /// The octets of the layout above, as the programs' global holds them.
     #[must_use]
     pub fn to_octets(&self) -> [u8; size_of::<Self>()] {

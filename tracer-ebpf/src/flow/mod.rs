@@ -6,11 +6,13 @@
 
 mod entry;
 pub mod filter;
+mod held;
 mod key;
 mod ledger;
 
 pub use entry::{Flow, Mark};
 pub use filter::Filter;
+pub use held::{Held, Place, Shelves, hold_or_recall};
 pub use key::{Half, Key};
 pub use ledger::{COPY_NS, Ledgers};
 

@@ -5,7 +5,7 @@ use aya_ebpf::bindings::{__sk_buff, tcx_action_base::TCX_NEXT};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use synfin_ebpf::event::Direction;
-use synfin_ebpf::flow::{Glance, Vantage, examine, glance, trace_far};
+use synfin_ebpf::flow::{self, Glance, Vantage, examine, glance, trace_far};
 use synfin_ebpf::segment::Scope;
 use synfin_ebpf::wire::Link;
 
@@ -40,11 +40,26 @@ pub(super) fn look(ctx: &TcContext, direction: Direction) -> i32 {
             }
             Glance::Far => look_far(skb, direction as u64),
         };
-        if closer != 0 && look_closer(skb, direction as u64) != 0 {
+        if closer == 0 || host.may_hold() && hold_or_recall(skb) != 0 {
+            return TCX_NEXT;
+        }
+        if look_closer(skb, direction as u64) != 0 {
             diagnose::no_place(ctx);
         }
     }
     TCX_NEXT
+}
+
+/// Holds the segment back whose place was handed on, where that is to be done; else takes up what was
+/// held of its opening. Not 0 where it was held.
+#[inline(never)]
+fn hold_or_recall(skb: *mut __sk_buff) -> u64 {
+    let Some(host) = Kernel::new() else {
+        return 0;
+    };
+    let located = host.handed_on();
+    let frame = SkbFrame::with_headers(skb, located.end());
+    u64::from(flow::hold_or_recall(&frame, &located, &host))
 }
 
 /// Examines the segment whose place was handed on; not 0 where its connection was the first one that

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use synfin_ebpf::event::Direction;
-use synfin_ebpf::flow::{Glance, Vantage, examine, glance, trace_far};
+use synfin_ebpf::flow::{self, Glance, Vantage, examine, glance, trace_far};
 use synfin_ebpf::segment::Scope;
 use synfin_ebpf::wire::Link;
 
@@ -30,11 +30,25 @@ pub(super) fn look(ctx: &XdpContext) -> u32 {
             }
             Glance::Far => look_far(ctx.ctx),
         };
-        if closer != 0 && look_closer(ctx.ctx) != 0 {
+        if closer == 0 || host.may_hold() && hold_or_recall(ctx.ctx) != 0 {
+            return XDP_PASS;
+        }
+        if look_closer(ctx.ctx) != 0 {
             diagnose::no_place(ctx);
         }
     }
     XDP_PASS
+}
+
+/// Holds the segment back whose place was handed on, where that is to be done; else takes up what was
+/// held of its opening. Not 0 where it was held.
+#[inline(never)]
+fn hold_or_recall(ctx: *mut xdp_md) -> u64 {
+    let Some(host) = Kernel::new() else {
+        return 0;
+    };
+    let (frame, located) = (XdpFrame::new(ctx), host.handed_on());
+    u64::from(flow::hold_or_recall(&frame, &located, &host))
 }
 
 /// Examines the segment whose place was handed on; not 0 where its connection was the first one that

@@ -114,12 +114,32 @@ impl Located {
     pub fn hash<F: Octets + ?Sized>(&self, frame: &F) -> Result<u32, Reject> {
         let ends = address_words(frame, self.version, self.network);
         let (source, destination) = ends.ok_or(Reject::TruncatedNetwork)?;
-        let ports = frame.read(self.transport);
-        let ports = u32::from_ne_bytes(ports.ok_or(Reject::TruncatedTransport)?);
+        let ports = self.ports(frame)?;
         let from = source ^ (u64::from(ports & 0xffff) << 32);
         let to = destination ^ (u64::from(ports >> 16) << 32);
         let scope = (self.scope.0 ^ self.scope.0 >> 32) & 0xffff_ffff;
         Ok(both_ways(from, to) ^ scope as u32)
+    }
+
+    /// The ports as they lie in memory, the sender's first.
+    ///
+    /// # Errors
+    /// [`Reject::TruncatedTransport`] where the frame was cut short.
+    #[inline(always)]
+    pub(crate) fn ports<F: Octets + ?Sized>(&self, frame: &F) -> Result<u32, Reject> {
+        let ports = frame.read(self.transport);
+        Ok(u32::from_ne_bytes(ports.ok_or(Reject::TruncatedTransport)?))
+    }
+
+    /// SEG.SEQ and SEG.ACK.
+    ///
+    /// # Errors
+    /// [`Reject::TruncatedTransport`] where the frame was cut short.
+    #[inline(always)]
+    pub(crate) fn numbers<F: Octets + ?Sized>(&self, frame: &F) -> Result<(Seq, Seq), Reject> {
+        let read = |offset| frame.be32(self.transport + offset).map(Seq);
+        let numbers = read(4).zip(read(8));
+        numbers.ok_or(Reject::TruncatedTransport)
     }
 
     /// Reads the segment's numbers.

@@ -65,7 +65,7 @@ impl Default for LoadOptions {
             ring_size: 1 << 24,
             table_size: 1 << 16,
             watch_slots: 1 << 16,
-            unproved_per_second: 50_000,
+            unproved_per_second: 20_000,
             filter: Filter::default(),
             accounts: None,
             tunnels: Tunnels::OFF,
@@ -78,8 +78,11 @@ pub struct Programs {
     ebpf: Ebpf,
 }
 
+/// Words of what a CPU keeps for itself.
+pub const CPU_WORDS: usize = COUNTERS + 16;
+
 /// A CPU's counters, behind them its count of events, and words that mean nothing here.
-pub type CpuCounters = [u64; COUNTERS + 13];
+pub type CpuCounters = [u64; CPU_WORDS];
 
 impl Programs {
     /// The program for XDP.
@@ -128,6 +131,7 @@ impl Programs {
             .override_global("WATCH_MASK", &(watch_lines - 1), true)
             .override_global("FLOW_MASK", &(flows - 1), true)
             .override_global("BUCKET_MASK", &(buckets - 1), true)
+            .override_global("HELD_MASK", &(flows - 1), true)
             .override_global("FLOW_TIME_SHIFT", &flow_time_shift, true)
             .override_global("HASH_SECRET", secret.as_flattened(), true)
             .override_global("UNPROVED_PER_JIFFY", &unproved_a_jiffy, true)
@@ -143,6 +147,9 @@ impl Programs {
             .map_max_entries("EVENTS", options.ring_size)
             .map_max_entries("FLOWS", flows)
             .map_max_entries("BUCKETS", buckets)
+            .map_max_entries("HELD_SEALS", flows)
+            .map_max_entries("HELD_SYNS", flows)
+            .map_max_entries("HELD_SYN_ACKS", flows)
             .map_max_entries("WATCH", watch_lines)
             .load(object)
             .map_err(|error| AttachError::load(error, options))?;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use synfin_ebpf::flow::{Flow, Key, Ledgers};
+use synfin_ebpf::flow::{Flow, Held, Key, Ledgers};
 
 /// Octets of the ring for each CPU, and the least and the most of them together.
 const RING_OF_A_CPU: u64 = 16 << 20;
@@ -14,8 +14,9 @@ const TABLE_OF_A_CPU: u64 = 1 << 15;
 const TABLE: [u64; 2] = [1 << 16, 1 << 21];
 /// No table is smaller.
 const LEAST_TABLE: u32 = 1 << 10;
-/// What a place in the table takes, with its share of the slots by which places are found, in octets.
-const TABLE_ENTRY: u64 = size_of::<Flow>() as u64 + 32;
+/// What a place in the table takes, with its share of the slots by which places are found, and of the
+/// places where openings are held back, in octets.
+const TABLE_ENTRY: u64 = (size_of::<Flow>() + 2 * size_of::<Held>()) as u64 + 36;
 /// What the kernel's hash tables keep beside a key and its value, in octets.
 const ENTRY_OVERHEAD: u64 = 64;
 
@@ -57,7 +58,7 @@ pub struct Sizes {
     #[arg(
         long,
         value_name = "N",
-        default_value = "50000",
+        default_value = "20000",
         value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "Limits"
     )]
@@ -229,19 +230,19 @@ mod tests {
         let [sizes, rates] = told(&[], 2, false);
         assert_eq!(
             sizes,
-            "for 2 possible CPUs: a ring of 32 MiB; a table of 65536 connections, 10 MiB; 65536 \
+            "for 2 possible CPUs: a ring of 32 MiB; a table of 65536 connections, 18 MiB; 65536 \
              slots of the watch filter, 256 KiB"
         );
         assert_eq!(
             rates,
-            "up to 50000 events a second and CPU of what is not proved, a SYN flood from 20000 \
+            "up to 20000 events a second and CPU of what is not proved, a SYN flood from 20000 \
              SYN/s on"
         );
         let small = ["--ring-size", "64K", "--watch-slots", "1024"];
         let [sizes, _] = told(&small, 1, true);
         assert_eq!(
             sizes,
-            "for 1 possible CPU: a ring of 64 KiB; a table of 65536 connections, 10 MiB; 1024 \
+            "for 1 possible CPU: a ring of 64 KiB; a table of 65536 connections, 18 MiB; 1024 \
              slots of the watch filter, 4 KiB; counts of 65536 connections, 29 MiB"
         );
     }
