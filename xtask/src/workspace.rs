@@ -65,6 +65,11 @@ impl Workspace {
         self.root.join("target/fuzz")
     }
 
+    /// Where kernels for virtual machines are unpacked, and their file systems made.
+    pub(crate) fn guest(&self) -> PathBuf {
+        self.root.join("target/guest")
+    }
+
     /// The finished daemon.
     pub(crate) fn synfin(&self) -> PathBuf {
         self.release("synfin")
