@@ -5,6 +5,7 @@
 //! is run on a machine. What is done is said on standard error in plain words. Nothing here is
 //! needed to use a built `synfin`.
 
+mod arch;
 mod bench;
 mod build;
 mod ci;
@@ -93,6 +94,9 @@ enum Task {
         unprivileged: bool,
         #[command(flatten)]
         guest: guest::Options,
+        /// Only what needs no kernel, built for another architecture and emulated
+        #[arg(long, value_enum, conflicts_with_all = ["kernel", "args", "harness"])]
+        arch: Option<arch::Arch>,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -139,10 +143,14 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run { args } => run::trace(&workspace, &args),
         Task::Demo { synfin, args } => demo::ftp(&workspace, synfin, &args),
         Task::Test {
+            arch: Some(arch), ..
+        } => arch::test(&workspace, arch),
+        Task::Test {
             unprivileged,
             guest,
             args,
             harness,
+            ..
         } => test::some(&workspace, unprivileged, &guest, &args, &harness),
         Task::Guest { start } => return guest::start(&workspace, &start),
         Task::Ci => ci::all(&workspace),
@@ -161,6 +169,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
     ));
     if tests {
         packages::obtain(packages::TESTS)?;
+        guest::obtain(workspace, ci::KERNEL)?;
         say("every program that the tests use is here");
     }
     say("ready; to build: cargo xtask build");

@@ -70,6 +70,11 @@ impl Workspace {
         self.root.join("target/guest")
     }
 
+    /// Cargo's target directory for other architectures: the compiler may be another one, too.
+    pub(crate) fn arch(&self) -> PathBuf {
+        self.root.join("target/arch")
+    }
+
     /// The finished daemon.
     pub(crate) fn synfin(&self) -> PathBuf {
         self.release("synfin")

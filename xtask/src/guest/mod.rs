@@ -31,6 +31,16 @@ pub(crate) struct Options {
     accel: Accel,
 }
 
+impl Options {
+    /// With the newest kernel of this version.
+    pub(crate) fn with_kernel(version: &str) -> Self {
+        Self {
+            kernel: Some(version.to_owned()),
+            accel: Accel::default(),
+        }
+    }
+}
+
 /// A binary to start in a guest.
 #[derive(Args)]
 pub(crate) struct Start {
