@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use synfin_tests::cases;
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer, modes};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{Link, NEAR, Namespace, connect};
 use synfin_tests::record;
@@ -77,7 +77,7 @@ fn without_a_selection_everything_is_told() -> Result<()> {
 }
 
 fn ingress_alone_is_asymmetric_and_invents_nothing() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let tracer = Tracer::json(&link.near, &["--direction", "ingress", "--xdp-mode", mode])?;
         // The client's segments come in; what the server says goes out unseen.

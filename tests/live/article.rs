@@ -12,7 +12,7 @@ use synfin_tests::golden;
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{Link, NEAR};
 use synfin_tests::record::{Check, Connection, WrongAck};
-use synfin_tests::requirement::Requirement::{Daemon, Root};
+use synfin_tests::requirement::Requirement::{Daemon, Root, Tcx};
 use synfin_tests::suite::Case;
 
 /// The client's initial sequence number.
@@ -21,15 +21,18 @@ const X: u32 = 2_452_765_130;
 const Y: u32 = 1_996_069_412;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![&[Root, Daemon];
-        the_articles_ftp_connection_number_for_number_by_native_xdp,
+    let by_tcx = cases![&[Root, Daemon, Tcx];
         the_articles_ftp_connection_number_for_number_by_tcx,
-        the_articles_ladder_stays_as_it_is_by_native_xdp,
         the_articles_ladder_stays_as_it_is_by_tcx,
-        a_syn_ack_of_a_wrong_number_is_rejected_by_native_xdp,
         a_syn_ack_of_a_wrong_number_is_rejected_by_tcx,
         the_ladder_of_a_rejected_syn_ack_names_both_numbers,
-    ]
+    ];
+    let by_native_xdp = cases![&[Root, Daemon];
+        the_articles_ftp_connection_number_for_number_by_native_xdp,
+        the_articles_ladder_stays_as_it_is_by_native_xdp,
+        a_syn_ack_of_a_wrong_number_is_rejected_by_native_xdp,
+    ];
+    [by_tcx, by_native_xdp].concat()
 }
 
 fn the_articles_ftp_connection_number_for_number_by_native_xdp() -> Result<()> {

@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use synfin_tests::cases;
 use synfin_tests::cpus;
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer, modes};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{FAR, Link};
 use synfin_tests::record::{self, Connection};
@@ -30,7 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn real_connections_are_whole_in_a_flood_and_each_syn_is_counted() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let victim = Victim::new(Link::new()?)?;
         let link = &victim.link;
         let arguments = ["--xdp-mode", mode, "--only", "established"];

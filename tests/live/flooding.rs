@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use synfin_ebpf::segment::Flags;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer, modes};
 use synfin_tests::frames::{Frame, SYN_OPTIONS};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::Link;
@@ -37,7 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn a_flood_is_told_and_counted_and_hides_neither_what_completes_nor_what_fails_elsewhere()
 -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let arguments = [&RATES[..], &["--xdp-mode", mode]].concat();
         let tracer = Tracer::json(&link.near, &arguments)?;

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use synfin_ebpf::segment::Flags;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer, modes};
 use synfin_tests::frames::{Frame, SYN_OPTIONS};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::Link;
@@ -33,7 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn a_flood_is_held_back_and_counted_exactly() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let arguments = [&SMALLEST_RING[..], &["--xdp-mode", mode]].concat();
         let mut tracer = Tracer::json(&link.near, &arguments)?;
@@ -66,7 +66,7 @@ fn a_flood_is_held_back_and_counted_exactly() -> Result<()> {
 }
 
 fn what_a_full_ring_loses_is_counted_and_shown() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let arguments = [&SMALLEST_RING[..], &["--xdp-mode", mode]].concat();
         let mut tracer = Tracer::json(&link.near, &arguments)?;
@@ -110,7 +110,7 @@ fn what_a_full_ring_loses_is_counted_and_shown() -> Result<()> {
 }
 
 fn a_flood_does_not_hide_a_connection_that_completes() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let arguments = [&SMALLEST_RING[..], &["--xdp-mode", mode]].concat();
         let mut tracer = Tracer::json(&link.near, &arguments)?;

@@ -7,7 +7,7 @@ use synfin_ebpf::segment::Flags;
 use synfin_tests::carriers::{Carrier, Gre};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer, modes};
 use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN, patch};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{FAR_V6, Link, NEAR_V6};
@@ -41,7 +41,7 @@ fn a_connection_inside_two_vlan_tags_is_told_with_both() -> Result<()> {
 }
 
 fn the_same_addresses_on_two_vlans_are_two_connections() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         let wire = Wire::of(&link)?;
@@ -73,15 +73,11 @@ fn a_connection_in_a_tunnel_is_told_with_it() -> Result<()> {
         key: Some(77),
         ..Gre::default()
     };
+    let [native, tc] = modes();
     for (mode, carrier, kind, id) in [
-        (
-            "native",
-            Carrier::Vxlan(ends, 4789, 0x1234),
-            "vxlan",
-            0x1234,
-        ),
-        ("tcx", Carrier::Vxlan(ends, 8472, 5), "vxlan", 5),
-        ("tcx", Carrier::Gre(ends, keyed), "gre", 77),
+        (native, Carrier::Vxlan(ends, 4789, 0x1234), "vxlan", 0x1234),
+        (tc, Carrier::Vxlan(ends, 8472, 5), "vxlan", 5),
+        (tc, Carrier::Gre(ends, keyed), "gre", 77),
     ] {
         let link = Link::silent()?;
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode, "--vxlan-port", "8472"])?;
@@ -129,7 +125,7 @@ fn ethernet_padding_is_no_payload() -> Result<()> {
 }
 
 fn every_lie_is_counted_by_its_name() -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         let wire = Wire::of(&link)?;
@@ -157,7 +153,7 @@ fn a_third_vlan_tag_is_counted_by_its_name() -> Result<()> {
         .tagged(VLAN, 2)
         .tagged(VLAN, 3)
         .octets();
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         Wire::of(&link)?.ingress(&three)?;
@@ -188,7 +184,7 @@ fn a_frame_cut_inside_its_vlan_tag_is_counted_by_its_name() -> Result<()> {
 
 /// The conversation is told in both modes as if nothing were around it, except for the VLAN tags.
 fn told_as_plain(conversation: &Conversation, vlans: &[u16]) -> Result<()> {
-    for mode in MODES {
+    for mode in modes() {
         let link = Link::silent()?;
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         Wire::of(&link)?.play(conversation)?;

@@ -12,7 +12,7 @@ use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::evidence;
 use synfin_tests::netns::{Link, NEAR_V4, NEAR_V6};
 use synfin_tests::record;
-use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
+use synfin_tests::requirement::Requirement::{Daemon, Root, Tcx, Tool};
 use synfin_tests::services::{self, limited, noise};
 use synfin_tests::suite::Case;
 
@@ -32,11 +32,14 @@ const ENDED: usize = 2 + 2 + 1 + 2 + 1 + 1 + SHORT;
 const PATIENCE: [&str; 2] = ["--handshake-timeout", "4s"];
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![[Root, Daemon, Tool("tcpdump"), Tool("nginx"), Tool("vsftpd"), Tool("curl")];
+    let tools = ["tcpdump", "nginx", "vsftpd", "curl"].map(Tool);
+    let needs = [&[Root, Daemon], &tools[..]].concat();
+    let by_tcx = cases![[&needs[..], &[Tcx]].concat();
         lifecycles_by_tcx_are_those_of_a_capture,
-        lifecycles_by_native_xdp_are_those_of_a_capture,
         accounts_by_tcx_are_those_of_a_capture,
-    ]
+    ];
+    let by_native_xdp = cases![needs; lifecycles_by_native_xdp_are_those_of_a_capture];
+    [by_tcx, by_native_xdp].concat()
 }
 
 fn lifecycles_by_tcx_are_those_of_a_capture() -> Result<()> {

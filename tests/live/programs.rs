@@ -15,7 +15,7 @@ use synfin_tests::judge;
 use synfin_tests::netns::{FAR, FAR_V4, Link, NEAR_V4, NEAR_V6, Namespace, Task};
 use synfin_tests::process::{Background, Output, succeed};
 use synfin_tests::record::{self, Connection};
-use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
+use synfin_tests::requirement::Requirement::{Daemon, Root, Tcx, Tool};
 use synfin_tests::scratch::Scratch;
 use synfin_tests::services::{self, FILE, limited, noise};
 use synfin_tests::suite::Case;
@@ -49,8 +49,10 @@ pub(crate) fn cases() -> Vec<Case> {
             a_client_that_aborts_resets_the_connection,
             a_connection_that_is_still_open_is_told_as_such,
             a_connection_that_was_there_before_is_unobserved_until_its_close,
-            a_thousand_short_connections_are_all_told_by_tcx,
             a_thousand_short_connections_are_all_told_by_native_xdp,
+        ],
+        cases![[&judged[..], &[Tcx]].concat();
+            a_thousand_short_connections_are_all_told_by_tcx,
         ],
     ]
     .concat()

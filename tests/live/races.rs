@@ -9,7 +9,7 @@ use synfin_tests::cpus;
 use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::netns::Link;
 use synfin_tests::record::{self, Connection, Segment};
-use synfin_tests::requirement::Requirement::{Daemon, Root};
+use synfin_tests::requirement::Requirement::{Daemon, Root, Tcx};
 use synfin_tests::suite::Case;
 use synfin_tests::talks::Talks;
 use synfin_tests::tallies;
@@ -20,10 +20,9 @@ const TALKS: Talks = Talks {
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![&[Root, Daemon];
-        no_step_is_doubled_or_missing_by_tcx,
-        no_step_is_doubled_or_missing_by_native_xdp,
-    ]
+    let by_tcx = cases![&[Root, Daemon, Tcx]; no_step_is_doubled_or_missing_by_tcx];
+    let by_native_xdp = cases![&[Root, Daemon]; no_step_is_doubled_or_missing_by_native_xdp];
+    [by_tcx, by_native_xdp].concat()
 }
 
 fn no_step_is_doubled_or_missing_by_tcx() -> Result<()> {

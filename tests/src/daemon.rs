@@ -10,7 +10,7 @@ use crate::evidence;
 use crate::netns::{NEAR, Namespace};
 use crate::process::{self, Background, Output};
 use crate::record::{self, Connection};
-use crate::requirement;
+use crate::requirement::{self, has_tcx};
 
 /// How the line begins that says that an interface is traced.
 const TRACING: &str = "synfin: tracing";
@@ -21,8 +21,12 @@ pub const SEGMENTS: &str = "TCP segments";
 /// The summary's name for the segments that ask for a connection.
 pub const SYNS: &str = "SYNs";
 
-/// Modes of attaching that every promise holds in.
-pub const MODES: [&str; 2] = ["native", "tcx"];
+/// Modes of attaching that every promise holds in, where the kernel has them.
+#[must_use]
+pub fn modes() -> [&'static str; 2] {
+    let tc = if has_tcx() { "tcx" } else { "clsact" };
+    ["native", tc]
+}
 
 /// `synfin` with these arguments, inside the namespace.
 #[must_use]

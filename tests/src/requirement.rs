@@ -5,7 +5,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use aya::programs::{SchedClassifier, TcAttachType};
+
 use crate::corpus;
+
+/// What this machine may be without, by the names of requirements and apart by commas.
+const MAY_LACK: &str = "SYNFIN_MAY_LACK";
 
 /// Something that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub enum Requirement {
     Daemon,
     /// The built BPF object: `SYNFIN_BPF_OBJECT`, or the workspace's build.
     BpfObject,
+    /// Links for TC programs, which came with Linux 6.6.
+    Tcx,
     /// Captures that others published: `SYNFIN_CORPUS`.
     Corpus,
 }
@@ -33,6 +40,8 @@ impl Requirement {
             Self::Tool(name) => Some(format!("needs {name}")),
             Self::Daemon => lack_of_file("the built daemon", &daemon()),
             Self::BpfObject => lack_of_file("the built BPF object", &bpf_object()),
+            Self::Tcx if has_tcx() => None,
+            Self::Tcx => Some("needs a kernel with TCX, as Linux 6.6".to_owned()),
             Self::Corpus if corpus::directory().is_some() => None,
             Self::Corpus => Some(format!(
                 "needs a corpus of captures in {}",
@@ -42,11 +51,29 @@ impl Requirement {
     }
 
     /// Whether a machine that must be able to run everything may do without: what does not belong
-    /// to the repository cannot be installed, either.
+    /// to the repository cannot be installed, and in [`MAY_LACK`] is what was left out on purpose.
     #[must_use]
-    pub const fn is_optional(self) -> bool {
-        matches!(self, Self::Corpus)
+    pub fn is_optional(self) -> bool {
+        let may_lack = env::var(MAY_LACK).unwrap_or_default();
+        matches!(self, Self::Corpus) || may_lack.split(',').any(|name| name == self.name())
     }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Tool(name) => name,
+            Self::Daemon => "daemon",
+            Self::BpfObject => "bpf",
+            Self::Tcx => "tcx",
+            Self::Corpus => "corpus",
+        }
+    }
+}
+
+/// Whether the kernel has TCX: one that has not knows no such place to ask for programs.
+#[must_use]
+pub fn has_tcx() -> bool {
+    SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
 }
 
 /// Whether a lack is a failure: on the machine that must be able to run everything.

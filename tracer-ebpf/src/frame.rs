@@ -43,10 +43,11 @@ impl Octets for XdpFrame {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
         let to = into.as_ptr().cast::<c_void>();
-        let len = bounded(len);
+        let Some(len) = bounded::<N>(len) else {
+            return false;
+        };
         // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
-        (1..=N).contains(&len)
-            && unsafe { bpf_xdp_load_bytes(self.ctx, low(offset), to, low(len)) } == 0
+        unsafe { bpf_xdp_load_bytes(self.ctx, low(offset), to, len) == 0 }
     }
 
     #[inline(always)]
@@ -128,10 +129,11 @@ impl Octets for SkbFrame {
     #[inline(always)]
     fn copy<const N: usize>(&self, offset: usize, len: usize, into: &Cell<[u8; N]>) -> bool {
         let to = into.as_ptr().cast::<c_void>();
-        let len = bounded(len);
+        let Some(len) = bounded::<N>(len) else {
+            return false;
+        };
         // SAFETY: `len` is no more than `N`, and the helper checks the range in the packet.
-        (1..=N).contains(&len)
-            && unsafe { bpf_skb_load_bytes(self.ctx.cast(), low(offset), to, low(len)) } == 0
+        unsafe { bpf_skb_load_bytes(self.ctx.cast(), low(offset), to, len) == 0 }
     }
 
     #[inline(always)]
@@ -214,11 +216,16 @@ const fn low(number: usize) -> u32 {
     (number as u64 & 0xffff_ffff) as u32
 }
 
-/// The length of a copy, of which the compiler knows no more than the verifier does: otherwise it
-/// leaves out the comparison that the verifier needs.
+/// The length of a copy where it is 1 to `N`, of which the compiler knows no more than the verifier
+/// does: otherwise it leaves out the comparison that the verifier needs.
+///
+/// What is compared is the length less one, and the length is calculated from that: one comparison
+/// bounds it on both sides, and old verifiers learn from one of a number nothing about another one
+/// that it was calculated from.
 #[inline(always)]
-fn bounded(len: usize) -> usize {
-    core::hint::black_box(len) & 0xff
+fn bounded<const N: usize>(len: usize) -> Option<u32> {
+    let less_one = core::hint::black_box(len.wrapping_sub(1)) & 0xff;
+    (less_one < N).then_some(low(less_one + 1))
 }
 
 /// One load instruction of the BPF machine.

@@ -96,6 +96,8 @@ fn rustflags(linker: &Path) -> String {
         // BTF is made from debugging information.
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",
+        // Otherwise zeros are written by a called function, octet by octet.
+        "-Clink-arg=--disable-expand-memcpy-in-order",
         // Atomic fetch-or and compare-exchange are instructions of the third version.
         "-Ctarget-cpu=v3",
         &format!("-Clinker={}", linker.display()),

@@ -5,6 +5,7 @@
 //! is run on a machine. What is done is said on standard error in plain words. Nothing here is
 //! needed to use a built `synfin`.
 
+mod arch;
 mod bench;
 mod build;
 mod ci;
@@ -12,6 +13,7 @@ mod demo;
 mod exec;
 mod ftp;
 mod fuzz;
+mod guest;
 mod interrupt;
 mod linker;
 mod llvm;
@@ -35,7 +37,7 @@ use crate::{exec::say, setup::Ebpf, workspace::Workspace};
 
 fn main() -> ExitCode {
     match perform(Cli::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
@@ -60,7 +62,13 @@ enum Task {
         tests: bool,
     },
     /// Builds the BPF programs into target/bpf/synfin.bpf.o
-    BuildEbpf,
+    BuildEbpf {
+        /// Then say what they cost the verifier, and fail where that is too much
+        #[arg(long)]
+        stats: bool,
+        #[command(flatten)]
+        guest: guest::Options,
+    },
     /// Builds the BPF programs, then the one binary that embeds them
     Build,
     /// Builds, then runs `synfin trace ARGS…` as root
@@ -84,6 +92,11 @@ enum Task {
         /// Never ask for root: tests that need it report themselves as not run
         #[arg(long)]
         unprivileged: bool,
+        #[command(flatten)]
+        guest: guest::Options,
+        /// Only what needs no kernel, built for another architecture and emulated
+        #[arg(long, value_enum, conflicts_with_all = ["kernel", "args", "harness"])]
+        arch: Option<arch::Arch>,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -106,6 +119,12 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "60")]
         seconds: u32,
     },
+    /// What cargo starts binaries with, each in a virtual machine of its own
+    #[command(hide = true)]
+    Guest {
+        #[command(flatten)]
+        start: guest::Start,
+    },
     /// One part of a bench, in a process of its own
     #[command(hide = true)]
     BenchPart {
@@ -114,24 +133,32 @@ enum Task {
     },
 }
 
-fn perform(task: Task) -> Result<()> {
+fn perform(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::locate()?;
-    match task {
+    let done = match task {
         Task::Setup { tests } => setup(&workspace, tests),
-        Task::BuildEbpf => build::ebpf(&workspace).map(drop),
+        Task::BuildEbpf { stats: false, .. } => build::ebpf(&workspace).map(drop),
+        Task::BuildEbpf { guest, .. } => test::verifier(&workspace, &guest),
         Task::Build => build::all(&workspace).map(drop),
         Task::Run { args } => run::trace(&workspace, &args),
         Task::Demo { synfin, args } => demo::ftp(&workspace, synfin, &args),
         Task::Test {
+            arch: Some(arch), ..
+        } => arch::test(&workspace, arch),
+        Task::Test {
             unprivileged,
+            guest,
             args,
             harness,
-        } => test::some(&workspace, unprivileged, &args, &harness),
+            ..
+        } => test::some(&workspace, unprivileged, &guest, &args, &harness),
+        Task::Guest { start } => return guest::start(&workspace, &start),
         Task::Ci => ci::all(&workspace),
         Task::Bench { options } => bench::all(&workspace, &options),
         Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Task::BenchPart { part } => bench::part(&part),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
@@ -142,6 +169,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
     ));
     if tests {
         packages::obtain(packages::TESTS)?;
+        guest::obtain(workspace, ci::KERNEL)?;
         say("every program that the tests use is here");
     }
     say("ready; to build: cargo xtask build");

@@ -1,7 +1,7 @@
 //! Programs that come from the distribution. Only what is missing is installed, and only where
 //! there is an apt-get; elsewhere the user is told what to install.
 
-use std::{process::Command, sync::Once};
+use std::{ffi::OsStr, fs, path::Path, process::Command, sync::Once};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,6 +15,13 @@ use crate::{
 pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
+}
+
+impl Tool {
+    /// The name of the program.
+    pub(crate) const fn program(self) -> &'static str {
+        self.program
+    }
 }
 
 /// What the demo runs.
@@ -76,6 +83,62 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     .with_context(|| format!("install {names}"))
 }
 
+/// This Debian package and those that it depends on, but not those that are installed.
+pub(crate) fn not_installed_for(package: &str) -> Result<Vec<String>> {
+    let simulate = || {
+        let mut apt_get = Command::new("apt-get");
+        apt_get.args(["install", "--simulate", "--no-install-recommends", package]);
+        exec::read(&mut apt_get)
+    };
+    let said = match simulate() {
+        Some(said) => said,
+        None => {
+            update_lists()?;
+            simulate().with_context(|| format!("apt-get offers no {package}"))?
+        }
+    };
+    Ok(to_install(&said).map(str::to_owned).collect())
+}
+
+/// The packages that a simulation of apt-get would install: `Inst NAME (VERSION …)`.
+fn to_install(said: &str) -> impl Iterator<Item = &str> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix("Inst "));
+    lines.filter_map(|rest| rest.split(' ').next())
+}
+
+/// Unpacks Debian packages into a folder without installing them. The folder is there afterwards
+/// only where everything in it is.
+pub(crate) fn unpack(packages: &[impl AsRef<OsStr>], folder: &Path) -> Result<()> {
+    let making = folder.with_extension("making");
+    if making.exists() {
+        // What an earlier attempt left.
+        fs::remove_dir_all(&making).with_context(|| format!("remove {}", making.display()))?;
+    }
+    fs::create_dir_all(&making).with_context(|| format!("make {}", making.display()))?;
+    let fetch = || {
+        exec::run_aside(
+            Command::new("apt-get")
+                .args(["download", "-qq"])
+                .args(packages)
+                .current_dir(&making),
+        )
+        .context("fetch packages of Debian's archive, which are only unpacked")
+    };
+    // The lists may name some that the archive has no longer.
+    fetch().or_else(|_| update_lists().and_then(|()| fetch()))?;
+    for entry in fs::read_dir(&making).context("look for what was fetched")? {
+        let archive = entry.context("look for what was fetched")?.path();
+        exec::run_aside(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(&archive)
+                .arg(&making),
+        )?;
+        fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))?;
+    }
+    fs::rename(&making, folder).with_context(|| format!("make {}", folder.display()))
+}
+
 /// This program, in this package.
 pub(crate) const fn tool(program: &'static str, package: &'static str) -> Tool {
     Tool { program, package }
@@ -91,7 +154,7 @@ fn missing(tools: &[Tool]) -> Vec<&'static str> {
 
 /// Fetches the package lists, once. A third-party source that does not answer makes this fail while
 /// the packages of the distribution can still be had, so installing shows whether it mattered.
-fn update_lists() -> Result<()> {
+pub(crate) fn update_lists() -> Result<()> {
     static ONCE: Once = Once::new();
     let mut update = apt_get()?;
     update.args(["update", "-qq"]);
@@ -114,4 +177,23 @@ fn apt_get() -> Result<Command> {
         .args(["-o", "DPkg::Lock::Timeout=300"])
         .args(["-o", "Dpkg::Use-Pty=0"]);
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_installed_is_read_from_a_simulation() {
+        let said = "\
+The following packages will be REMOVED:
+  qemu-utils
+Remv qemu-utils [1:10.0.2]
+Inst seabios (1.16.2-1 Debian:12 [all])
+Inst qemu-system-x86 (1:7.2 Debian:12 [amd64])
+Conf seabios (1.16.2-1 Debian:12 [all])
+";
+        let packages: Vec<_> = to_install(said).collect();
+        assert_eq!(packages, ["seabios", "qemu-system-x86"]);
+    }
 }

@@ -11,49 +11,94 @@ use anyhow::{Context, Result};
 use crate::{
     build,
     exec::{self, say},
-    packages, privilege,
+    guest, packages, privilege,
     workspace::Workspace,
 };
 
 /// Builds everything, then runs every test.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
-    some(workspace, false, &[], &[])
+    some(workspace, false, &guest::Options::default(), &[], &[])
 }
+
+/// What is tested in a virtual machine where nothing was chosen: what asks the kernel.
+const IN_A_GUEST: [&str; 6] = [
+    "--package",
+    "synfin-tests",
+    "--test",
+    "kernel",
+    "--test",
+    "live",
+];
 
 /// Builds everything, then runs `cargo test` with these arguments. The command line comes apart at
 /// a `--` that leads it only: a later one is still among `args`.
 pub(crate) fn some(
     workspace: &Workspace,
     unprivileged: bool,
+    guest: &guest::Options,
     args: &[OsString],
     harness: &[OsString],
 ) -> Result<()> {
-    let synfin = build::all(workspace)?;
+    build::all(workspace)?;
     if let Err(error) = packages::obtain(packages::TESTS) {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
+    exec::run(&mut command(workspace, unprivileged, guest, args, harness)?)
+}
+
+/// Runs the tests that ask the kernel in virtual machines with another one.
+pub(crate) fn in_guests(workspace: &Workspace, version: &str) -> Result<()> {
+    let guest = guest::Options::with_kernel(version);
+    some(workspace, false, &guest, &[], &[])
+}
+
+/// Builds the BPF programs, then says for each program what it costs the verifier, and fails where that is
+/// too much.
+pub(crate) fn verifier(workspace: &Workspace, guest: &guest::Options) -> Result<()> {
+    let args = ["--package", "synfin-tests", "--test", "kernel"].map(OsString::from);
+    build::ebpf(workspace)?;
+    let mut command = command(workspace, false, guest, &args, &["budget::".into()])?;
+    // Asked for by itself, it may not be left out where something is missing.
+    exec::run(command.env("CI", "true"))
+}
+
+fn command(
+    workspace: &Workspace,
+    unprivileged: bool,
+    guest: &guest::Options,
+    args: &[OsString],
+    harness: &[OsString],
+) -> Result<Command> {
+    let guest = guest::runner(workspace, guest)?;
     let mut command = exec::cargo();
+    if let Some(runner) = &guest {
+        // A list of words, of which each may have spaces in it.
+        let setting = format!("target.{}.runner={runner:?}", host()?);
+        command.args(["--config", &setting]);
+    }
     command.args(["test", "--no-fail-fast"]);
-    if !chooses_packages(args) {
-        command.arg("--workspace");
+    match (chooses_packages(args), &guest) {
+        (true, _) => {}
+        (false, None) => drop(command.arg("--workspace")),
+        (false, Some(_)) => drop(command.args(IN_A_GUEST)),
     }
     command
         .args(args)
-        .env("SYNFIN_BIN", synfin)
+        .env("SYNFIN_BIN", workspace.synfin())
         .env("SYNFIN_BPF_OBJECT", workspace.bpf_object())
         .current_dir(workspace.root());
     if !harness.is_empty() {
         command.arg("--").args(harness);
     }
-    if !privilege::is_root() {
+    if guest.is_none() && !privilege::is_root() {
         if !unprivileged && privilege::sudo_works() {
             command.env(runner_variable()?, privilege::SUDO_RUNNER);
         } else {
             say("tests that need root report themselves as not run");
         }
     }
-    exec::run(&mut command)
+    Ok(command)
 }
 
 /// Whether the arguments say which packages to test; cargo's own come before the first `--`.
@@ -66,13 +111,18 @@ fn chooses_packages(args: &[OsString]) -> bool {
 
 /// The variable that tells cargo which program starts the binaries it built for the host.
 pub(crate) fn runner_variable() -> Result<String> {
+    Ok(runner_variable_of(&host()?))
+}
+
+/// What cargo builds for where it is not told.
+fn host() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let said = exec::read(Command::new(rustc).arg("-vV")).context("ask rustc for its host")?;
     let host = said
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .context("rustc does not name its host")?;
-    Ok(runner_variable_of(host))
+    Ok(host.to_owned())
 }
 
 fn runner_variable_of(host: &str) -> String {

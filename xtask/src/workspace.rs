@@ -65,6 +65,16 @@ impl Workspace {
         self.root.join("target/fuzz")
     }
 
+    /// Where kernels for virtual machines are unpacked, and their file systems made.
+    pub(crate) fn guest(&self) -> PathBuf {
+        self.root.join("target/guest")
+    }
+
+    /// Cargo's target directory for other architectures: the compiler may be another one, too.
+    pub(crate) fn arch(&self) -> PathBuf {
+        self.root.join("target/arch")
+    }
+
     /// The finished daemon.
     pub(crate) fn synfin(&self) -> PathBuf {
         self.release("synfin")

@@ -326,6 +326,10 @@ fn follow<F: Octets + ?Sized, H: Host>(
         if seen.now_ns == 0 {
             seen.now_ns = host.now_ns();
         }
+        // The key holds the scope as well, and does not lie on the stack, which is too small for both:
+        // old kernels count each function's part of it by multiples of 32 octets.
+        let mut located = *located;
+        located.scope = key.scope;
         host.watch(located.hash(frame)?);
         if let Some(entry) = &entry {
             host.keep(entry, entry.is_proved() && !entry.is_over());

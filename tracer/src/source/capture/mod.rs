@@ -4,7 +4,7 @@
 //! warnings. A file that is damaged gives what comes before the damage. Absent on purpose: what the
 //! packets mean, and a whole file in memory.
 //!
-//! Headers and descriptions are read by `pcap_parser`; the few words before each packet are read
+//! Headers of files and options are read by `pcap_parser`; the few words before each packet are read
 //! here, because nothing may be allocated for one.
 
 mod decode;

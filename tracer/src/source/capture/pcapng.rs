@@ -2,11 +2,9 @@
 //! their own (draft-ietf-opsawg-pcapng).
 
 use std::borrow::Cow;
+use std::iter;
 
-use pcap_parser::pcapng::{
-    InterfaceDescriptionBlock, OptionCode, parse_interfacedescriptionblock_be,
-    parse_interfacedescriptionblock_le, parse_option_be, parse_option_le,
-};
+use pcap_parser::pcapng::{OptionCode, parse_option_be, parse_option_le};
 use synfin_ebpf::event::Direction;
 
 use super::record::{Described, Head, MAX_PACKET, Order, Other, words};
@@ -34,6 +32,8 @@ const PACKET_WORDS: usize = 7;
 const PACKET_OFFSET: u32 = 28;
 const SIMPLE_PACKET_WORDS: usize = 3;
 const SIMPLE_PACKET_OFFSET: u32 = 12;
+/// Octets before the options of an interface.
+const INTERFACE_OPTIONS: usize = 16;
 /// The most octets of a block that is looked into: a packet, and as much of options.
 const MAX_BLOCK: u32 = 2 * MAX_PACKET;
 const IMPOSSIBLE: &str = "a block of an impossible length";
@@ -166,27 +166,23 @@ impl Pcapng {
     }
 
     fn interface(&mut self, block: &[u8]) -> Other {
-        let parsed = match self.order {
-            Order::Little => parse_interfacedescriptionblock_le(block),
-            Order::Big => parse_interfacedescriptionblock_be(block),
-        };
-        let Ok((_, description)) = parsed else {
-            return Other::Bad("a description of an interface that cannot be read");
-        };
-        let Ok(link_type) = u32::try_from(description.linktype.0) else {
+        // Not by pcap_parser, which takes every one for bad where this machine is big-endian.
+        let described = (self.order.u16(block, 8), self.order.u32(block, 12));
+        let options = block.get(INTERFACE_OPTIONS..block.len() - 4);
+        let ((Some(link_type), Some(snap_len)), Some(options)) = (described, options) else {
             return Other::Bad("a description of an interface that cannot be read");
         };
         if self.interfaces.len() >= MAX_INTERFACES {
             return Other::Bad("more interfaces than a capture has");
         }
-        let Some(interface) = Interface::new(&description, self.order) else {
+        let Some(interface) = Interface::new(snap_len, options, self.order) else {
             return Other::Bad("an interface with times that cannot be read");
         };
         self.interfaces.push(interface);
-        let name = option(&description, OptionCode::IfName)
+        let name = option(options, self.order, OptionCode::IfName)
             .map(|name| String::from_utf8_lossy(name).into_owned());
         let described = Described {
-            link_type,
+            link_type: link_type.into(),
             name: name.filter(|name| !name.is_empty()),
         };
         Other::Interface(block.len(), Box::new(described))
@@ -281,10 +277,10 @@ impl From<Lack> for Other {
 }
 
 impl Interface {
-    fn new(description: &InterfaceDescriptionBlock<'_>, order: Order) -> Option<Self> {
-        let resolution = option(description, OptionCode::IfTsresol);
+    fn new(snap_len: u32, options: &[u8], order: Order) -> Option<Self> {
+        let resolution = option(options, order, OptionCode::IfTsresol);
         let resolution = resolution.and_then(|value| value.first().copied());
-        let offset = option(description, OptionCode::IfTsoffset);
+        let offset = option(options, order, OptionCode::IfTsoffset);
         let offset = offset.and_then(|value| <[u8; 8]>::try_from(value).ok());
         Some(Self {
             unit: Unit::of(resolution.unwrap_or(6))?,
@@ -292,7 +288,7 @@ impl Interface {
                 Order::Little => i64::from_le_bytes(octets),
                 Order::Big => i64::from_be_bytes(octets),
             }),
-            snap_len: match description.snaplen {
+            snap_len: match snap_len {
                 0 => u32::MAX,
                 len => len,
             },
@@ -329,35 +325,33 @@ impl Unit {
     }
 }
 
-fn option<'a>(
-    description: &'a InterfaceDescriptionBlock<'_>,
-    code: OptionCode,
-) -> Option<&'a [u8]> {
-    let mut options = description.options.iter();
-    options.find(|option| option.code == code)?.as_bytes().ok()
+/// The value of the first option of a kind.
+fn option(octets: &[u8], order: Order, code: OptionCode) -> Option<&[u8]> {
+    options(octets, order).find_map(|(found, value)| (found == code).then_some(value))
 }
 
 /// The direction that the options of a packet tell.
-fn direction(mut options: &[u8], order: Order) -> Option<Direction> {
-    loop {
+fn direction(octets: &[u8], order: Order) -> Option<Direction> {
+    match order.u32(option(octets, order, FLAGS_OPTION)?, 0)? & DIRECTION {
+        INBOUND => Some(Direction::Ingress),
+        OUTBOUND => Some(Direction::Egress),
+        _ => None,
+    }
+}
+
+/// The options of a block, up to the last one or one that is cut short, without their padding.
+fn options(mut octets: &[u8], order: Order) -> impl Iterator<Item = (OptionCode, &[u8])> {
+    iter::from_fn(move || {
         let parsed = match order {
-            Order::Little => parse_option_le::<()>(options),
-            Order::Big => parse_option_be::<()>(options),
+            Order::Little => parse_option_le::<()>(octets),
+            Order::Big => parse_option_be::<()>(octets),
         };
         let (rest, option) = parsed.ok()?;
-        match option.code {
-            OptionCode::EndOfOpt => return None,
-            FLAGS_OPTION => {
-                let Cow::Borrowed(value) = option.value else {
-                    return None;
-                };
-                return match order.u32(value, 0)? & DIRECTION {
-                    INBOUND => Some(Direction::Ingress),
-                    OUTBOUND => Some(Direction::Egress),
-                    _ => None,
-                };
-            }
-            _ => options = rest,
-        }
-    }
+        octets = rest;
+        let Cow::Borrowed(value) = option.value else {
+            return None;
+        };
+        let value = value.get(..option.len.into())?;
+        (option.code != OptionCode::EndOfOpt).then_some((option.code, value))
+    })
 }

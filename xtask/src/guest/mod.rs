@@ -1,0 +1,103 @@
+//! Other kernels than this machine's, in virtual machines.
+//!
+//! Cargo is given a program that starts the binaries that it built: this one, which starts each in a
+//! guest of its own. A guest has one of Debian's kernels, a file system in memory with the binary and
+//! what it needs, and two serial ports. Nothing is installed: what guests are made of lies unpacked under
+//! `target`.
+
+mod archive;
+mod emulator;
+mod image;
+mod kernel;
+mod machine;
+mod without;
+
+use std::{env, ffi::OsString, fs, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use self::{kernel::Kernel, machine::Accel};
+use crate::{exec::say, workspace::Workspace};
+
+/// Which guest is meant.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// In a virtual machine with the newest kernel of this version that apt offers, as 6.1
+    #[arg(long, value_name = "VERSION")]
+    kernel: Option<String>,
+    /// How a virtual machine's instructions are carried out
+    #[arg(long, value_enum, default_value_t, requires = "kernel")]
+    accel: Accel,
+}
+
+impl Options {
+    /// With the newest kernel of this version.
+    pub(crate) fn with_kernel(version: &str) -> Self {
+        Self {
+            kernel: Some(version.to_owned()),
+            accel: Accel::default(),
+        }
+    }
+}
+
+/// A binary to start in a guest.
+#[derive(Args)]
+pub(crate) struct Start {
+    /// The whole release of a kernel that is unpacked
+    #[arg(long)]
+    release: String,
+    #[arg(long, value_enum)]
+    accel: Accel,
+    /// The binary and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// What starts binaries in guests, as words; `None` where no guest is meant.
+pub(crate) fn runner(workspace: &Workspace, options: &Options) -> Result<Option<Vec<String>>> {
+    let Some(version) = &options.kernel else {
+        return Ok(None);
+    };
+    let kernel = obtain(workspace, version)?;
+    for (what, why) in without::reasons(&kernel)? {
+        say(format_args!("tests that need {what} are not run: {why}"));
+    }
+    let xtask = env::current_exe().context("ask where this program is")?;
+    let xtask = xtask
+        .to_str()
+        .context("the path of this program is no text")?;
+    let words = [
+        xtask,
+        "guest",
+        "--release",
+        kernel.release(),
+        "--accel",
+        options.accel.word(),
+    ];
+    Ok(Some(words.map(str::to_owned).to_vec()))
+}
+
+/// Obtains everything that guests with this version need.
+pub(crate) fn obtain(workspace: &Workspace, version: &str) -> Result<Kernel> {
+    emulator::obtain(workspace)?;
+    kernel::busybox(workspace)?;
+    Kernel::obtain(workspace, version)
+}
+
+/// Starts a binary in a guest, and ends as it ended.
+pub(crate) fn start(workspace: &Workspace, start: &Start) -> Result<ExitCode> {
+    let kernel = Kernel::at(workspace, &start.release);
+    let busybox = kernel::busybox(workspace)?;
+    let root = workspace
+        .guest()
+        .join(format!("root-{}", std::process::id()));
+    let console = root.with_extension("console");
+    let image = image::root(workspace, &kernel, &busybox, &start.command)?;
+    fs::write(&root, image).with_context(|| format!("write {}", root.display()))?;
+    let status = machine::run(workspace, &kernel, &root, &console, start.accel);
+    for file in [&root, &console] {
+        drop(fs::remove_file(file));
+    }
+    Ok(ExitCode::from(status?))
+}
