@@ -1,6 +1,7 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod faults;
 mod flooded;
 mod flooding;
 mod judging;
@@ -18,6 +19,7 @@ use synfin_tests::suite;
 fn main() -> ExitCode {
     let cases = [
         article::cases(),
+        faults::cases(),
         flooding::cases(),
         flooded::cases(),
         judging::cases(),

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::corpus;
+use crate::{cgroup, corpus};
 
 /// Something that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Requirement {
     BpfObject,
     /// Captures that others published: `SYNFIN_CORPUS`.
     Corpus,
+    /// Control groups that bound memory, and may be made.
+    MemoryGroup,
 }
 
 impl Requirement {
@@ -33,6 +35,8 @@ impl Requirement {
             Self::Tool(name) => Some(format!("needs {name}")),
             Self::Daemon => lack_of_file("the built daemon", &daemon()),
             Self::BpfObject => lack_of_file("the built BPF object", &bpf_object()),
+            Self::MemoryGroup if cgroup::place().is_some() => None,
+            Self::MemoryGroup => Some("needs control groups that bound memory".to_owned()),
             Self::Corpus if corpus::directory().is_some() => None,
             Self::Corpus => Some(format!(
                 "needs a corpus of captures in {}",
@@ -42,10 +46,10 @@ impl Requirement {
     }
 
     /// Whether a machine that must be able to run everything may do without: what does not belong
-    /// to the repository cannot be installed, either.
+    /// to the repository, or is the machine's own, cannot be installed.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::Corpus)
+        matches!(self, Self::Corpus | Self::MemoryGroup)
     }
 }
 

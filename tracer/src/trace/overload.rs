@@ -1,5 +1,6 @@
 //! Watches whether more comes than can be listed or read, and says so.
 
+use super::unread::Unread;
 use crate::behind::Behind;
 use crate::flood::{Flood, WINDOW_NS};
 use crate::loss::Losses;
@@ -11,6 +12,7 @@ use synfin_ebpf::counters::Counter;
 pub(super) struct Overload {
     pub(super) flood: Flood,
     pub(super) behind: Behind,
+    unread: Unread,
     looked_ns: u64,
     /// Events were taken since then.
     stirred: bool,
@@ -21,6 +23,7 @@ impl Overload {
         Self {
             flood: Flood::new(threshold, now_ns),
             behind: Behind::default(),
+            unread: Unread::default(),
             looked_ns: now_ns,
             stirred: false,
         }
@@ -38,8 +41,15 @@ impl Overload {
         watched.then(|| self.looked_ns.saturating_add(WINDOW_NS))
     }
 
-    /// Looks at the counters where that is due.
-    pub(super) fn look(&mut self, read: impl FnOnce() -> Totals, losses: &Losses, now_ns: u64) {
+    /// Looks at the counters where that is due. `dropped` are the records that the output left no room
+    /// for.
+    pub(super) fn look(
+        &mut self,
+        read: impl FnOnce() -> Totals,
+        losses: &Losses,
+        dropped: u64,
+        now_ns: u64,
+    ) {
         if self.due_ns().is_none_or(|due_ns| now_ns < due_ns) {
             return;
         }
@@ -50,6 +60,7 @@ impl Overload {
             self.flood.look(&totals, now_ns),
             self.behind
                 .look(totals.get(Counter::RingFull), losses.total(), now_ns),
+            self.unread.look(dropped, now_ns),
         ];
         lines.iter().flatten().for_each(say);
     }
