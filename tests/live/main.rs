@@ -1,6 +1,7 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod enduring;
 mod faults;
 mod flooded;
 mod flooding;
@@ -19,6 +20,7 @@ use synfin_tests::suite;
 fn main() -> ExitCode {
     let cases = [
         article::cases(),
+        enduring::cases(),
         faults::cases(),
         flooding::cases(),
         flooded::cases(),

@@ -26,7 +26,7 @@ mod test;
 mod toolchain;
 mod workspace;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -84,12 +84,22 @@ enum Task {
         /// Never ask for root: tests that need it report themselves as not run
         #[arg(long)]
         unprivileged: bool,
+        /// Only so many frames that nobody should send, through the loaded programs
+        #[arg(long, value_name = "N", exclusive = true)]
+        hostile: Option<u64>,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
         /// Passed to the tests themselves, as `--nocapture`
         #[arg(last = true)]
         harness: Vec<OsString>,
+    },
+    /// Connections all the time, while the interface goes down and up, and the daemon and the reader of
+    /// its output stand still by turns
+    Endure {
+        /// How long it lasts, e.g. 90s or 10m
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+        duration: Duration,
     },
     /// Checks format and lints, then runs every test
     Ci,
@@ -123,10 +133,16 @@ fn perform(task: Task) -> Result<()> {
         Task::Run { args } => run::trace(&workspace, &args),
         Task::Demo { synfin, args } => demo::ftp(&workspace, synfin, &args),
         Task::Test {
+            hostile: Some(frames),
+            ..
+        } => test::hostile(&workspace, frames),
+        Task::Test {
+            hostile: None,
             unprivileged,
             args,
             harness,
         } => test::some(&workspace, unprivileged, &args, &harness),
+        Task::Endure { duration } => test::endure(&workspace, duration),
         Task::Ci => ci::all(&workspace),
         Task::Bench { options } => bench::all(&workspace, &options),
         Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
