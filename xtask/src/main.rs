@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod deny;
 mod exec;
 mod ftp;
 mod fuzz;
@@ -24,6 +25,7 @@ mod services;
 mod setup;
 mod test;
 mod toolchain;
+mod unsafety;
 mod workspace;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
@@ -101,7 +103,11 @@ enum Task {
         #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
         duration: Duration,
     },
-    /// Checks format and lints, then runs every test
+    /// Checks licences, duplicates and sources of the dependencies, and advisories where they can be had
+    Deny,
+    /// Lists every unsafe with its reason
+    Unsafe,
+    /// Checks format, lints and dependencies, then runs every test
     Ci,
     /// Measures what synfin costs, beside what does nothing and beside the programs of others
     Bench {
@@ -143,6 +149,8 @@ fn perform(task: Task) -> Result<()> {
             harness,
         } => test::some(&workspace, unprivileged, &args, &harness),
         Task::Endure { duration } => test::endure(&workspace, duration),
+        Task::Deny => deny::all(&workspace),
+        Task::Unsafe => unsafety::list(&workspace),
         Task::Ci => ci::all(&workspace),
         Task::Bench { options } => bench::all(&workspace, &options),
         Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
@@ -158,6 +166,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
     ));
     if tests {
         packages::obtain(packages::TESTS)?;
+        deny::obtain(workspace)?;
         say("every program that the tests use is here");
     }
     say("ready; to build: cargo xtask build");
