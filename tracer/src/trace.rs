@@ -262,7 +262,9 @@ impl Reader {
             overload.flood.pass(event, assembler, clock.now_ns, outlet);
         });
         let dropped = self.writer.dropped();
-        overload.look(|| counters.read().totals, losses, dropped, clock.now_ns);
+        if overload.look(|| counters.read().totals, losses, dropped, clock.now_ns) {
+            assembler.doubt();
+        }
         let mut marked = Marked {
             flood: &overload.flood,
             now_ns: clock.now_ns,

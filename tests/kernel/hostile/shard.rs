@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use synfin::attach::LoadOptions;
 use synfin_ebpf::counters::{self, COUNTERS, Counter};
 use synfin_ebpf::wire::{Reject, Tunnels};
@@ -17,12 +17,12 @@ pub(super) const OPTIONS: u64 = 4;
 pub(super) const FRAMES: u64 = 250_000;
 /// Frames between two looks at the counters.
 const BATCH: u64 = 4_096;
-/// A watch lasts for eight seconds: an era has to be over before that.
+/// A watch lasts for eight seconds: an era has to be over before that, or a difference proves nothing.
 const LONGEST_ERA: Duration = Duration::from_secs(6);
 /// The two look at their clocks one after the other. Where more than this lies between, a copy may be
-/// one for one of them only.
+/// one for one of them only, and a difference proves nothing, either.
 const APART: Duration = Duration::from_millis(50);
-/// How often that may happen to a shard.
+/// How often a shard may differ after that.
 const ATTEMPTS: usize = 10;
 
 /// What came of frames.
@@ -42,31 +42,37 @@ enum Look {
     EveryFrame,
 }
 
+/// How the two differ.
+struct Difference {
+    how: String,
+    /// Something else ran for too long before that.
+    is_void: bool,
+}
+
 enum Outcome {
     Alike(Box<Tally>),
-    /// Something else ran for too long between the two.
-    Void,
-    /// The counters of a batch differ.
-    Differs(String),
+    /// They differ.
+    Differs(Difference),
 }
 
 /// Feeds so many frames of a shard to the programs and to the tracker in user space.
 pub(super) fn run(seed: u64, shard: u64, frames: u64) -> Result<Tally> {
     let seed = seed ^ (shard << 20);
+    let mut last = String::new();
     for _ in 0..ATTEMPTS {
         match feed(seed, shard, frames, Look::Batches)? {
             Outcome::Alike(tally) => return Ok(*tally),
-            Outcome::Void => {}
-            Outcome::Differs(how) => {
+            Outcome::Differs(Difference { how, is_void: true }) => last = how,
+            Outcome::Differs(batch) => {
                 // With a look at the counters behind every frame the one is found.
-                if let Outcome::Differs(how) = feed(seed, shard, frames, Look::EveryFrame)? {
-                    bail!("{how}");
+                if let Outcome::Differs(one) = feed(seed, shard, frames, Look::EveryFrame)? {
+                    bail!("{}", one.how);
                 }
-                bail!("{how}, in a batch, and frame by frame no more");
+                bail!("{}, and frame by frame no more", batch.how);
             }
         }
     }
-    bail!("this machine is too busy to compare")
+    bail!("this machine is too busy to compare; the last difference: {last}")
 }
 
 /// Which options a shard is loaded with: each in its turn.
@@ -88,7 +94,7 @@ fn feed(seed: u64, shard: u64, most: u64, look: Look) -> Result<Outcome> {
     let mut both = Both::load_options(&options)?;
     let mut frames = Frames::new(seed)?;
     let mut tally = Tally::default();
-    let mut begun = Instant::now();
+    let (mut begun, mut is_void) = (Instant::now(), false);
     let what = |number: u64| {
         format!(
             "seed {seed:#x}, frame {number}, tunnels {}, counts {}",
@@ -115,15 +121,15 @@ fn feed(seed: u64, shard: u64, most: u64, look: Look) -> Result<Outcome> {
         let name = PROGRAMS[program];
         let fed = Instant::now();
         let [kernel, user] = both.compare(name, &frame)?;
-        if fed.elapsed() > APART || begun.elapsed() > LONGEST_ERA {
-            return Ok(Outcome::Void);
+        is_void |= fed.elapsed() > APART || begun.elapsed() > LONGEST_ERA;
+        if kernel != user {
+            let how = format!(
+                "{}: {name} on {}: {kernel:#?} is not {user:#?}",
+                what(number),
+                hex()
+            );
+            return Ok(Outcome::Differs(Difference { how, is_void }));
         }
-        ensure!(
-            kernel == user,
-            "{}: {name} on {}: {kernel:#?} is not {user:#?}",
-            what(number),
-            hex()
-        );
         tally.kinds[kind as usize] += 1;
         tally.programs[program] += 1;
         tally.events += u64::try_from(kernel.0.len())?;
@@ -132,8 +138,8 @@ fn feed(seed: u64, shard: u64, most: u64, look: Look) -> Result<Outcome> {
         if look == Look::EveryFrame || fed.is_multiple_of(BATCH) || fed == most {
             let [kernel, user] = both.counted()?;
             if let Some(how) = difference(&kernel, &user, fed, options.accounts.is_some()) {
-                let before = format!("{}: {how}; after {name} on {}", what(number), hex());
-                return Ok(Outcome::Differs(before));
+                let how = format!("{}: {how}; after {name} on {}", what(number), hex());
+                return Ok(Outcome::Differs(Difference { how, is_void }));
             }
             tally.counted = kernel;
         }

@@ -21,11 +21,13 @@ use synfin_tests::services;
 use super::times::{Span, now_ns};
 
 /// Clients at once, and as many servers.
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 24;
 /// Between two talks of a client.
 const PAUSE: Duration = Duration::from_millis(25);
+/// For how long a client of every fourth connection says nothing, so that there are always some open.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How long either side waits for the other one, in seconds.
-const PATIENCE_S: i64 = 1;
+const PATIENCE_S: i64 = 3;
 
 const PORT: u16 = 7;
 /// Nobody listens there.
@@ -132,12 +134,8 @@ fn talk_on(number: usize, enough: &AtomicBool) -> Result<Vec<Talk>> {
 }
 
 fn attempt(turn: usize) -> Result<Talk> {
-    let closer = ["client", "server"][turn % 2];
-    let to = if turn.is_multiple_of(8) {
-        CLOSED_PORT
-    } else {
-        PORT
-    };
+    let closer = ["client", "server"][turn / 2 % 2];
+    let to = if turn % 8 == 1 { CLOSED_PORT } else { PORT };
     // Bound first, so that the port is known whatever comes of it.
     let ours = socket(
         AddressFamily::Inet,
@@ -151,7 +149,8 @@ fn attempt(turn: usize) -> Result<Talk> {
     limit(&stream)?;
     let began_ns = now_ns()?;
     let outcome = match connect(stream.as_raw_fd(), &SockaddrIn::new(10, 1, 1, 1, to)) {
-        Ok(()) => ask(stream, closer).map_or(Outcome::Failed, |()| Outcome::Served(closer)),
+        Ok(()) => ask(stream, closer, turn.is_multiple_of(4))
+            .map_or(Outcome::Failed, |()| Outcome::Served(closer)),
         Err(Errno::ECONNREFUSED) => Outcome::Refused,
         Err(_) => Outcome::Failed,
     };
@@ -163,7 +162,10 @@ fn attempt(turn: usize) -> Result<Talk> {
 }
 
 /// Asks, and waits for the answer and the server's end. Of both sides the `closer` closes first.
-fn ask(mut stream: TcpStream, closer: &str) -> Result<()> {
+fn ask(mut stream: TcpStream, closer: &str, silent: bool) -> Result<()> {
+    if silent {
+        thread::sleep(SILENCE);
+    }
     stream.write_all(format!("{closer}: ").as_bytes())?;
     if closer == "client" {
         stream.shutdown(Shutdown::Write)?;
