@@ -2,6 +2,7 @@
 
 mod captures;
 mod ending;
+mod faults;
 mod formats;
 mod output;
 mod refusals;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let cases = [
         captures::cases(),
         ending::cases(),
+        faults::cases(),
         formats::cases(),
         output::cases(),
         refusals::cases(),

@@ -47,6 +47,9 @@ pub(crate) struct Came {
     pub(crate) counted: Vec<u64>,
 }
 
+/// The events of a frame, and the counts of connections that it took the place of.
+pub(crate) type Given = (Vec<Event>, Vec<Settled>);
+
 impl Both {
     pub(crate) fn load() -> Result<Self> {
         Self::load_with(1 << 20, Filter::default())
@@ -123,6 +126,22 @@ impl Both {
         Ok([kernel, self.track(program, frame)])
     }
 
+    /// The same without a look at the counters, which takes longer than the frame.
+    pub(crate) fn compare(&mut self, program: &'static str, frame: &[u8]) -> Result<[Given; 2]> {
+        self.run(program, frame)?;
+        let (events, settled) = self.drain_all()?;
+        let events = events.into_iter().map(timeless).collect();
+        Ok([(events, settled), self.track_given(program, frame)])
+    }
+
+    /// What both have counted so far.
+    pub(crate) fn counted(&self) -> Result<[[u64; COUNTERS]; 2]> {
+        let kernel = self.kernel_counters()?;
+        let mut counted = [0; COUNTERS];
+        counted.copy_from_slice(&kernel[..COUNTERS]);
+        Ok([counted, self.tracker.counters()])
+    }
+
     /// Feeds a frame to a program, and holds the program to letting it pass unchanged.
     pub(crate) fn run(&mut self, program: &'static str, frame: &[u8]) -> Result<()> {
         let mut out = vec![0; frame.len()];
@@ -192,6 +211,16 @@ impl Both {
     }
 
     fn track(&mut self, program: &str, frame: &[u8]) -> Came {
+        let before = self.tracker.counters();
+        let (events, settled) = self.track_given(program, frame);
+        Came {
+            events,
+            settled,
+            counted: grown(&before, &self.tracker.counters()),
+        }
+    }
+
+    fn track_given(&mut self, program: &str, frame: &[u8]) -> Given {
         let direction = if program.starts_with("synfin_egress") {
             Direction::Egress
         } else {
@@ -203,17 +232,11 @@ impl Both {
             scope: Scope::default(),
             link: Link::Ethernet,
         };
-        let before = self.tracker.counters();
         // The same clock as the kernel's, so that both watch for the same time.
         self.tracker.take(frame, &vantage, Clock::read().now_ns);
         let events = self.tracker.event().as_deref().copied().map(timeless);
-        let events = events.into_iter().collect();
         let settled = self.tracker.settled().into_iter().collect();
-        Came {
-            events,
-            settled,
-            counted: grown(&before, &self.tracker.counters()),
-        }
+        (events.into_iter().collect(), settled)
     }
 }
 

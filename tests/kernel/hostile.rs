@@ -1,7 +1,17 @@
 //! Frames that nobody should send: no verdict but to let them pass, nothing that user space does not
 //! see alike, and every frame counted once.
+//!
+//! `cargo xtask test --hostile N` sends more of them: [`FRAMES`] is their number, [`SEED`] another seed.
 
-use anyhow::{Result, ensure};
+mod frames;
+mod shard;
+
+use std::env;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
 use synfin_ebpf::counters::frames;
 use synfin_ebpf::wire::Tunnels;
 use synfin_tests::carriers;
@@ -12,20 +22,26 @@ use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
 use crate::both::{Both, Came, PROGRAMS};
+use shard::Tally;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
         every_truncation_is_seen_alike_and_counted_once,
-        mutated_frames_are_seen_alike_and_counted_once,
         every_truncation_in_a_tunnel_is_seen_alike_and_counted_once,
-        mutated_frames_in_tunnels_are_seen_alike_and_counted_once,
+        hostile_frames_are_seen_alike_and_counted_once,
     ]
 }
+
+/// How many frames are made up, and what they are made from.
+const FRAMES: &str = "SYNFIN_HOSTILE_FRAMES";
+const SEED: &str = "SYNFIN_HOSTILE_SEED";
+const USUAL_FRAMES: u64 = 200_000;
+const USUAL_SEED: u64 = 9293;
 
 /// The shortest frame that BPF_PROG_TEST_RUN takes: an Ethernet header.
 const SHORTEST: usize = 14;
 
-fn samples() -> Result<Vec<Vec<u8>>> {
+fn samples() -> Result<Vec<Frame>> {
     let talk = |client: &str, server: &str| -> Result<Conversation> {
         let ends = ((client.parse()?, 1), (server.parse()?, u32::MAX));
         let talk = Conversation::between(ends.0, ends.1).open();
@@ -44,11 +60,11 @@ fn samples() -> Result<Vec<Vec<u8>>> {
         v6,
     ];
     let frames = conversations.iter().flat_map(Conversation::frames);
-    Ok(frames.map(|(_, frame)| frame.octets()).collect())
+    Ok(frames.map(|(_, frame)| frame.clone()).collect())
 }
 
 /// A SYN in every kind of tunnel.
-fn carried() -> Result<Vec<Vec<u8>>> {
+fn carried() -> Result<Vec<Frame>> {
     let mut frames = Vec::new();
     for [client, server] in [
         ["10.1.1.2:52144", "10.1.1.1:21"],
@@ -60,7 +76,7 @@ fn carried() -> Result<Vec<Vec<u8>>> {
                 carriers: carriers.clone(),
                 ..frame
             });
-            frames.extend(talk.frames().map(|(_, frame)| frame.octets()));
+            frames.extend(talk.frames().map(|(_, frame)| frame.clone()));
         }
     }
     Ok(frames)
@@ -95,8 +111,8 @@ fn every_truncation_in_a_tunnel_is_seen_alike_and_counted_once() -> Result<()> {
     every_truncation(&mut Both::load_tunnels(Tunnels::ON)?, carried()?)
 }
 
-fn every_truncation(both: &mut Both, samples: Vec<Vec<u8>>) -> Result<()> {
-    for frame in samples {
+fn every_truncation(both: &mut Both, samples: Vec<Frame>) -> Result<()> {
+    for frame in samples.iter().map(Frame::octets) {
         for len in SHORTEST..=frame.len() {
             for program in PROGRAMS {
                 hold(both, program, &frame[..len])?;
@@ -106,28 +122,49 @@ fn every_truncation(both: &mut Both, samples: Vec<Vec<u8>>) -> Result<()> {
     Ok(())
 }
 
-fn mutated_frames_are_seen_alike_and_counted_once() -> Result<()> {
-    mutated(&mut Both::load()?, &samples()?)
-}
-
-fn mutated_frames_in_tunnels_are_seen_alike_and_counted_once() -> Result<()> {
-    let samples = [samples()?, carried()?].concat();
-    mutated(&mut Both::load_tunnels(Tunnels::ON)?, &samples)
-}
-
-fn mutated(both: &mut Both, samples: &[Vec<u8>]) -> Result<()> {
-    const FRAMES: usize = 30_000;
-    let mut random = fastrand::Rng::with_seed(9293);
-    for number in 0..FRAMES {
-        let mut frame = samples[random.usize(..samples.len())].clone();
-        if number % 4 == 0 {
-            frame.truncate(random.usize(SHORTEST..=frame.len()));
+fn hostile_frames_are_seen_alike_and_counted_once() -> Result<()> {
+    let frames = number(FRAMES)?.unwrap_or(USUAL_FRAMES);
+    let seed = number(SEED)?.unwrap_or(USUAL_SEED);
+    // All kinds of options have their turn.
+    let each = (frames / shard::OPTIONS).clamp(1, shard::FRAMES);
+    let (left, next) = (AtomicU64::new(frames), AtomicU64::new(0));
+    let came = Mutex::new(Tally::default());
+    let feed = || -> Result<()> {
+        loop {
+            let take = |left: u64| (left > 0).then(|| left.saturating_sub(each));
+            let Ok(before) = left.fetch_update(Relaxed, Relaxed, take) else {
+                return Ok(());
+            };
+            let shard = next.fetch_add(1, Relaxed);
+            let tally = shard::run(seed, shard, before.min(each))?;
+            came.lock()
+                .map_err(|_| anyhow!("a thread panicked"))?
+                .add(&tally);
         }
-        for _ in 0..random.usize(1..=6) {
-            let place = random.usize(12..frame.len().max(13)).min(frame.len() - 1);
-            frame[place] = random.u8(..);
-        }
-        hold(both, PROGRAMS[number % PROGRAMS.len()], &frame)?;
-    }
+    };
+    let threads = thread::available_parallelism()?.get();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(feed)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            let outcome = thread.join();
+            outcome.unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+        })
+    })?;
+    let came = came
+        .into_inner()
+        .map_err(|_| anyhow!("a thread panicked"))?;
+    println!("hostile, seed {seed}, {} shards: {came}", next.into_inner());
+    ensure!(came.frames() == frames, "{} frames were fed", came.frames());
     Ok(())
+}
+
+/// The number in a variable.
+fn number(variable: &str) -> Result<Option<u64>> {
+    let Ok(text) = env::var(variable) else {
+        return Ok(None);
+    };
+    let number = text
+        .parse()
+        .with_context(|| format!("{variable} is {text:?}"))?;
+    Ok(Some(number))
 }

@@ -10,6 +10,7 @@ mod parity;
 mod races;
 mod selection;
 mod tunnels;
+mod version;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         races::cases(),
         selection::cases(),
         tunnels::cases(),
+        version::cases(),
     ];
     suite::run(cases.concat())
 }

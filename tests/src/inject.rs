@@ -100,6 +100,21 @@ impl Wire {
         })
     }
 
+    /// Plays a conversation of which both sides come into the near end, as a mirror port shows it: nobody
+    /// waits for the frames, but for the last one.
+    ///
+    /// # Errors
+    /// Where a frame cannot be sent, or the last one does not arrive.
+    pub fn mirror(&self, conversations: &[Conversation]) -> Result<()> {
+        let frames = conversations.iter().flat_map(Conversation::frames);
+        let frames: Vec<_> = frames.map(|(_, frame)| frame.octets()).collect();
+        let Some((last, others)) = frames.split_last() else {
+            return Ok(());
+        };
+        others.iter().try_for_each(|frame| self.far.send(frame))?;
+        self.ingress(last)
+    }
+
     /// Plays a conversation: the client is beyond the wire, the server on the near side.
     ///
     /// # Errors

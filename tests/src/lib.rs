@@ -10,6 +10,7 @@ pub mod bench;
 pub mod bpf;
 pub mod capture;
 pub mod carriers;
+pub mod cgroup;
 pub mod conversation;
 pub mod corpus;
 pub mod cpus;

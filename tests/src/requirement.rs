@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 
-use crate::corpus;
+use crate::{cgroup, corpus};
 
 /// What this machine may be without, by the names of requirements and apart by commas.
 const MAY_LACK: &str = "SYNFIN_MAY_LACK";
@@ -27,6 +27,8 @@ pub enum Requirement {
     Tcx,
     /// Captures that others published: `SYNFIN_CORPUS`.
     Corpus,
+    /// Control groups that bound memory, and may be made.
+    MemoryGroup,
 }
 
 impl Requirement {
@@ -42,6 +44,8 @@ impl Requirement {
             Self::BpfObject => lack_of_file("the built BPF object", &bpf_object()),
             Self::Tcx if has_tcx() => None,
             Self::Tcx => Some("needs a kernel with TCX, as Linux 6.6".to_owned()),
+            Self::MemoryGroup if cgroup::place().is_some() => None,
+            Self::MemoryGroup => Some("needs control groups that bound memory".to_owned()),
             Self::Corpus if corpus::directory().is_some() => None,
             Self::Corpus => Some(format!(
                 "needs a corpus of captures in {}",
@@ -51,11 +55,13 @@ impl Requirement {
     }
 
     /// Whether a machine that must be able to run everything may do without: what does not belong
-    /// to the repository cannot be installed, and in [`MAY_LACK`] is what was left out on purpose.
+    /// to the repository, or is the machine's own, cannot be installed, and in [`MAY_LACK`] is what was
+    /// left out on purpose.
     #[must_use]
     pub fn is_optional(self) -> bool {
         let may_lack = env::var(MAY_LACK).unwrap_or_default();
-        matches!(self, Self::Corpus) || may_lack.split(',').any(|name| name == self.name())
+        matches!(self, Self::Corpus | Self::MemoryGroup)
+            || may_lack.split(',').any(|name| name == self.name())
     }
 
     const fn name(self) -> &'static str {
@@ -66,6 +72,7 @@ impl Requirement {
             Self::BpfObject => "bpf",
             Self::Tcx => "tcx",
             Self::Corpus => "corpus",
+            Self::MemoryGroup => "cgroup",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use crate::cgroup;
 use crate::evidence;
 use crate::netns;
 use crate::requirement::{Requirement, must_all_run};
@@ -44,6 +45,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     if !arguments.list && Requirement::Root.lack().is_none() {
         netns::sweep();
         scratch::sweep();
+        cgroup::sweep();
     }
     arguments.test_threads.get_or_insert(THREADS);
     let trials = cases.into_iter().map(trial).collect();

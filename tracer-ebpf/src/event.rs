@@ -10,6 +10,8 @@ use crate::seq::Seq;
 
 /// Version of the layout below and of the programs' globals. Both sides must have the same.
 pub const ABI_VERSION: u16 = 2;
+/// The section of the object that has this version.
+pub const ABI_SECTION: &str = "synfin_abi";
 
 /// Why a segment was reported, beside its flags; a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -22,6 +22,11 @@ mod table;
 #[unsafe(link_section = "license")]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
+/// Which layouts these programs have: the loader reads it before it asks the kernel for anything.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "synfin_abi")]
+static ABI: [u8; 2] = synfin_ebpf::event::ABI_VERSION.to_ne_bytes();
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // No panic is reachable: the verifier refuses a program that could get here.

@@ -21,7 +21,6 @@ use synfin_ebpf::event::Event;
 use synfin_ebpf::segment::Endpoint;
 
 use crate::assembler::{Assembler, Output};
-use crate::source::Clock;
 use crate::totals::Totals;
 pub use marked::Marked;
 use part::{Kind, Part};
@@ -199,7 +198,7 @@ impl Flood {
         &mut self,
         event: &Event,
         assembler: &mut Assembler,
-        clock: Clock,
+        now_ns: u64,
         output: &mut impl Output,
     ) -> bool {
         let part = Part::of(event);
@@ -209,7 +208,7 @@ impl Flood {
         let flood = &*self;
         let mut marked = Marked {
             flood,
-            clock,
+            now_ns,
             output,
         };
         if part == Part::Completes {

@@ -59,6 +59,8 @@ impl Totals {
                 ("ring_full", ring_full),
                 // Beyond what the programs counted.
                 ("unaccounted", lost.saturating_sub(ring_full)),
+                // What proves both: it is their sum.
+                ("serial_gaps", lost),
                 ("held_syn", self.get(Counter::HeldSyn)),
                 ("held_syn_ack", self.get(Counter::HeldSynAck)),
                 ("held_other", self.get(Counter::HeldOther)),

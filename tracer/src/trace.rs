@@ -4,6 +4,7 @@
 
 mod counters;
 mod overload;
+mod unread;
 
 use std::io;
 use std::pin::pin;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use aya::util::nr_cpus;
 use aya_log::EbpfLogger;
+use futures_util::FutureExt as _;
 use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
@@ -68,6 +70,9 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let mut reader = Reader::new(&mut programs, options, &devices)?;
     let egress = options.direction == Directions::Both;
     for device in &devices {
+        if stop.was_requested().await {
+            break;
+        }
         let attachment = programs.attach(device, options.xdp_mode.into(), egress)?;
         say(format_args!("tracing {attachment}"));
     }
@@ -109,6 +114,7 @@ struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     deadline: Option<Instant>,
+    came: bool,
 }
 
 impl Stop {
@@ -117,15 +123,27 @@ impl Stop {
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
             deadline: duration.and_then(|duration| Instant::now().checked_add(duration)),
+            came: false,
         })
     }
 
     async fn requested(&mut self) {
+        if self.came {
+            return;
+        }
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             () = until(self.deadline) => {}
         }
+        self.came = true;
+    }
+
+    /// Whether it came by now.
+    async fn was_requested(&mut self) -> bool {
+        // The runtime takes signals in while nothing else is to be done.
+        tokio::task::yield_now().await;
+        self.requested().now_or_never().is_some()
     }
 }
 
@@ -156,7 +174,8 @@ impl Reader {
         let names = devices
             .iter()
             .map(|device| (device.index, device.name.as_str().into()));
-        let (writer, broken) = Writer::start(io::stdout()).context("start the writer")?;
+        let (writer, broken) = Writer::start(io::stdout(), options.sizes.output_queue())
+            .context("start the writer")?;
         let settings = Settings {
             handshake_timeout_ns: options.limits.handshake_timeout_ns(),
             max_connections: options.limits.max_connections,
@@ -240,12 +259,15 @@ impl Reader {
             if missing > 0 {
                 assembler.lost(missing);
             }
-            overload.flood.pass(event, assembler, clock, outlet);
+            overload.flood.pass(event, assembler, clock.now_ns, outlet);
         });
-        overload.look(|| counters.read().totals, losses, clock.now_ns);
+        let dropped = self.writer.dropped();
+        if overload.look(|| counters.read().totals, losses, dropped, clock.now_ns) {
+            assembler.doubt();
+        }
         let mut marked = Marked {
             flood: &overload.flood,
-            clock,
+            now_ns: clock.now_ns,
             output: outlet,
         };
         assembler.advance(clock.now_ns, &mut marked);
@@ -287,7 +309,7 @@ impl Reader {
             };
             let mut marked = Marked {
                 flood: &self.overload.flood,
-                clock,
+                now_ns: clock.now_ns,
                 output: &mut outlet,
             };
             more = self.assembler.finish_some(FINISHED_AT_ONCE, &mut marked);

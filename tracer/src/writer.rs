@@ -12,8 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// Octets that may wait for a slow reader while events come in.
-const LIVE_OCTETS: usize = 64 << 20;
 /// Octets that may wait for a slow reader where we can wait as well.
 const PATIENT_OCTETS: usize = 4 << 20;
 
@@ -66,12 +64,12 @@ struct State {
 }
 
 impl Writer {
-    /// Starts writing to `out`, for a source that cannot wait.
+    /// Starts writing to `out`, for a source that cannot wait; so many octets may wait for a slow reader.
     ///
     /// # Errors
     /// Where there can be no more threads.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Broken)> {
-        Self::with_limit(out, LIVE_OCTETS, WhenFull::Drop)
+    pub fn start(out: impl Write + Send + 'static, octets: usize) -> io::Result<(Self, Broken)> {
+        Self::with_limit(out, octets, WhenFull::Drop)
     }
 
     /// Starts writing to `out`, for a source that waits for a slow reader.
@@ -116,6 +114,12 @@ impl Writer {
     /// From now on waits for room, until nothing was read for so long.
     pub const fn wait_for(&mut self, patience: Duration) {
         self.when_full = WhenFull::WaitFor(patience);
+    }
+
+    /// Records that there was no room for.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Queues the `records` records of a buffer, which is empty afterwards.

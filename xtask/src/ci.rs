@@ -3,18 +3,18 @@
 use anyhow::Result;
 
 use crate::{
-    build,
+    build, deny,
     exec::{self, say},
     packages,
     setup::{self, Ebpf},
-    test,
+    test, unsafety,
     workspace::Workspace,
 };
 
 /// The kernel that is tested beside this machine's: the oldest that Debian keeps for machines with BTF.
 pub(crate) const KERNEL: &str = "6.1";
 
-/// Checks format and lints of both sides, then runs every test. The tests load every program, so
+/// Checks format, lints of both sides and dependencies, then runs every test. The tests load every program, so
 /// the verifier of this machine's kernel is asked as well.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     exec::run(
@@ -22,6 +22,8 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
             .args(["fmt", "--all", "--check"])
             .current_dir(workspace.root()),
     )?;
+    unsafety::list(workspace)?;
+    deny::all(workspace)?;
     // The daemon's build script embeds the object, so that comes before lints of the host's side.
     build::ebpf(workspace)?;
     lint_ebpf(workspace)?;

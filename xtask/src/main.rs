@@ -10,6 +10,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod deny;
 mod exec;
 mod ftp;
 mod fuzz;
@@ -26,9 +27,10 @@ mod services;
 mod setup;
 mod test;
 mod toolchain;
+mod unsafety;
 mod workspace;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -97,6 +99,9 @@ enum Task {
         /// Only what needs no kernel, built for another architecture and emulated
         #[arg(long, value_enum, conflicts_with_all = ["kernel", "args", "harness"])]
         arch: Option<arch::Arch>,
+        /// Only so many frames that nobody should send, through the loaded programs
+        #[arg(long, value_name = "N", exclusive = true)]
+        hostile: Option<u64>,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -104,7 +109,18 @@ enum Task {
         #[arg(last = true)]
         harness: Vec<OsString>,
     },
-    /// Checks format and lints, then runs every test
+    /// Connections all the time, while the interface goes down and up, and the daemon and the reader of
+    /// its output stand still by turns
+    Endure {
+        /// How long it lasts, e.g. 90s or 10m
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+        duration: Duration,
+    },
+    /// Checks licences, duplicates and sources of the dependencies, and advisories where they can be had
+    Deny,
+    /// Lists every unsafe with its reason
+    Unsafe,
+    /// Checks format, lints and dependencies, then runs every test
     Ci,
     /// Measures what synfin costs, beside what does nothing and beside the programs of others
     Bench {
@@ -146,6 +162,10 @@ fn perform(task: Task) -> Result<ExitCode> {
             arch: Some(arch), ..
         } => arch::test(&workspace, arch),
         Task::Test {
+            hostile: Some(frames),
+            ..
+        } => test::hostile(&workspace, frames),
+        Task::Test {
             unprivileged,
             guest,
             args,
@@ -153,6 +173,9 @@ fn perform(task: Task) -> Result<ExitCode> {
             ..
         } => test::some(&workspace, unprivileged, &guest, &args, &harness),
         Task::Guest { start } => return guest::start(&workspace, &start),
+        Task::Endure { duration } => test::endure(&workspace, duration),
+        Task::Deny => deny::all(&workspace),
+        Task::Unsafe => unsafety::list(&workspace),
         Task::Ci => ci::all(&workspace),
         Task::Bench { options } => bench::all(&workspace, &options),
         Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
@@ -170,6 +193,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
     if tests {
         packages::obtain(packages::TESTS)?;
         guest::obtain(workspace, ci::KERNEL)?;
+        deny::obtain(workspace)?;
         say("every program that the tests use is here");
     }
     say("ready; to build: cargo xtask build");

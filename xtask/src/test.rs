@@ -4,7 +4,7 @@
 //! here unless we already are: only the finished test binaries do, so that no file under `target`
 //! ends up in root's hands.
 
-use std::{ffi::OsString, process::Command};
+use std::{ffi::OsString, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -18,6 +18,47 @@ use crate::{
 /// Builds everything, then runs every test.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     some(workspace, false, &guest::Options::default(), &[], &[])
+}
+
+/// Connections all the time for so long, while the interface, the daemon and the reader of its output
+/// stand still by turns.
+pub(crate) fn endure(workspace: &Workspace, duration: Duration) -> Result<()> {
+    let seconds = ("SYNFIN_ENDURE", duration.as_secs().to_string());
+    one(workspace, "live", &[], "enduring::", &[seconds])
+}
+
+/// So many frames that nobody should send.
+pub(crate) fn hostile(workspace: &Workspace, frames: u64) -> Result<()> {
+    let frames = ("SYNFIN_HOSTILE_FRAMES", frames.to_string());
+    // User space takes most of the time where it is not optimized.
+    one(
+        workspace,
+        "kernel",
+        &["--release"],
+        "hostile::hostile",
+        &[frames],
+    )
+}
+
+/// One test of a suite, with what it says.
+fn one(
+    workspace: &Workspace,
+    suite: &str,
+    flags: &[&str],
+    name: &str,
+    variables: &[(&str, String)],
+) -> Result<()> {
+    let args = [&["--package", "synfin-tests", "--test", suite], flags].concat();
+    let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
+    let harness = [name, "--nocapture"].map(OsString::from);
+    run(
+        workspace,
+        false,
+        &guest::Options::default(),
+        &args,
+        &harness,
+        variables,
+    )
 }
 
 /// What is tested in a virtual machine where nothing was chosen: what asks the kernel.
@@ -39,12 +80,24 @@ pub(crate) fn some(
     args: &[OsString],
     harness: &[OsString],
 ) -> Result<()> {
+    run(workspace, unprivileged, guest, args, harness, &[])
+}
+
+fn run(
+    workspace: &Workspace,
+    unprivileged: bool,
+    guest: &guest::Options,
+    args: &[OsString],
+    harness: &[OsString],
+    variables: &[(&str, String)],
+) -> Result<()> {
     build::all(workspace)?;
     if let Err(error) = packages::obtain(packages::TESTS) {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
-    exec::run(&mut command(workspace, unprivileged, guest, args, harness)?)
+    let mut command = command(workspace, unprivileged, guest, args, harness)?;
+    exec::run(command.envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
 /// Runs the tests that ask the kernel in virtual machines with another one.

@@ -242,8 +242,14 @@ impl Assembler {
     pub const fn lost(&mut self, events: u64) {
         self.counts.lost = self.counts.lost.saturating_add(events);
         if events > 0 {
-            self.losses = self.losses.wrapping_add(1);
+            self.doubt();
         }
+    }
+
+    /// Notes that events are lost that no serial number tells of yet: connections that are there now may
+    /// lack steps.
+    pub const fn doubt(&mut self) {
+        self.losses = self.losses.wrapping_add(1);
     }
 
     /// Takes the counts of a connection that the next event's takes the place of.

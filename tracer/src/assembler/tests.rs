@@ -1,5 +1,6 @@
 //! Conversations and the records that they come to, in the order of the tables of outcomes.
 
+mod clocks;
 mod closing;
 mod lifetimes;
 mod opening;

@@ -68,6 +68,7 @@ pub(super) fn connection(
     anomalies.sort_unstable();
     Connection {
         started_unix_ns: track.started_unix_ns(),
+        started_ns: track.steps.base_ns(),
         interface,
         scope: key.scope,
         tunnel: tunnel(track),

@@ -90,6 +90,17 @@ pub enum AttachError {
     /// The object lacks a program or map.
     #[error("the BPF object has no {0}; it is from another version of synfin")]
     Missing(&'static str),
+    /// The object's layouts are not those that this program reads.
+    #[error(
+        "the BPF object is of version {object}, and this synfin reads version {ours}; run \
+         `cargo xtask build`, which builds both together"
+    )]
+    OtherAbi {
+        /// The object's version.
+        object: u16,
+        /// This program's version.
+        ours: u16,
+    },
     /// The kernel's verifier refused a program, or loading failed in another way.
     #[error("the BPF programs do not load")]
     Load(#[source] EbpfError),
@@ -127,13 +138,15 @@ impl AttachError {
             (Errno::EINVAL, "EVENTS") if options.ring_size.is_power_of_two() => {
                 Self::NoRingBuffer { release: release() }
             }
-            (Errno::ENOMEM | Errno::E2BIG, "EVENTS") => Self::NoMemory {
+            (Errno::ENOMEM | Errno::E2BIG, map) => Self::NoMemory {
+                flag: match map {
+                    "EVENTS" => "--ring-size",
+                    "WATCH" => "--watch-slots",
+                    "ACCOUNTS" => "--account-size",
+                    // The others are small: what is large beside them is the table.
+                    _ => "--table-size",
+                },
                 map: name.clone(),
-                flag: "--ring-size",
-            },
-            (Errno::ENOMEM | Errno::E2BIG, _) => Self::NoMemory {
-                map: name.clone(),
-                flag: "--table-size",
             },
             _ => Self::Load(error),
         }
@@ -232,7 +245,15 @@ mod tests {
 
     #[test]
     fn a_table_too_large_is_told_with_the_flag_to_lower() {
-        assert!(creating("FLOWS", Errno::ENOMEM).contains("--table-size"));
-        assert!(creating("EVENTS", Errno::ENOMEM).contains("--ring-size"));
+        for (map, flag) in [
+            ("FLOWS", "--table-size"),
+            ("BUCKETS", "--table-size"),
+            ("EVENTS", "--ring-size"),
+            ("WATCH", "--watch-slots"),
+            ("ACCOUNTS", "--account-size"),
+        ] {
+            let message = creating(map, Errno::ENOMEM);
+            assert!(message.ends_with(&format!("lower {flag}")), "{message}");
+        }
     }
 }

@@ -105,6 +105,7 @@ impl Programs {
     /// # Errors
     /// As [`Programs::load`], and where the octets are no such object.
     pub fn load_object(object: &[u8], options: &LoadOptions) -> Result<Self, AttachError> {
+        object::check(object)?;
         let ticks = tick::rate()?;
         let watch_jiffies = u32::try_from(WATCH_SECONDS * ticks).unwrap_or(u32::MAX);
         let flows = options

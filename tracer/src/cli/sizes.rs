@@ -83,6 +83,17 @@ pub struct Sizes {
         help_heading = "Limits"
     )]
     pub account_size: u32,
+
+    /// Records that wait for a slow reader of the output, in octets; what is beyond is dropped and
+    /// counted
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64M",
+        value_parser = parse_output_queue,
+        help_heading = "Limits"
+    )]
+    pub output_queue: u32,
 }
 
 impl Sizes {
@@ -100,6 +111,12 @@ impl Sizes {
             Some(asked) => asked.max(LEAST_TABLE).next_power_of_two(),
             None => for_cpus(cpus, TABLE_OF_A_CPU, TABLE),
         }
+    }
+
+    /// Octets that may wait for a slow reader of the output.
+    #[must_use]
+    pub fn output_queue(&self) -> usize {
+        usize::try_from(self.output_queue).unwrap_or(usize::MAX)
     }
 
     /// All of them and what they cost in memory, for a person.
@@ -155,20 +172,28 @@ impl std::fmt::Display for Binary {
     }
 }
 
-/// A size in octets with K, M or G behind it, that a ring buffer can have.
-fn parse_ring_size(text: &str) -> Result<u32, String> {
-    const RULE: &str = "a ring size is a power of two from 64K to 1G, for example 16M";
+/// A size in octets from 64K to 1G, with K, M or G behind it.
+fn parse_size(text: &str) -> Option<u32> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" => 1,
         "k" | "K" | "KiB" => 1 << 10,
         "m" | "M" | "MiB" => 1 << 20,
         "g" | "G" | "GiB" => 1 << 30,
-        _ => return Err(RULE.into()),
+        _ => return None,
     };
     let size = digits.parse().ok().and_then(|n: u32| n.checked_mul(unit));
-    size.filter(|size| size.is_power_of_two() && (64 << 10..=1 << 30).contains(size))
-        .ok_or_else(|| RULE.into())
+    size.filter(|size| (64 << 10..=1 << 30).contains(size))
+}
+
+/// One that a ring buffer can have.
+fn parse_ring_size(text: &str) -> Result<u32, String> {
+    let size = parse_size(text).filter(|size| size.is_power_of_two());
+    size.ok_or_else(|| "a ring size is a power of two from 64K to 1G, for example 16M".into())
+}
+
+fn parse_output_queue(text: &str) -> Result<u32, String> {
+    parse_size(text).ok_or_else(|| "a queue's size is from 64K to 1G, for example 64M".into())
 }
 
 fn parse_watch_slots(text: &str) -> Result<u32, String> {
@@ -253,6 +278,10 @@ mod tests {
         assert_eq!(parse_ring_size("65536"), Ok(64 << 10));
         for text in ["", "M", "3", "48K", "2G", "99999999999M", "16T", "é"] {
             assert!(parse_ring_size(text).is_err(), "{text:?}");
+        }
+        assert_eq!(parse_output_queue("48M"), Ok(48 << 20));
+        for text in ["", "1K", "2G", "M"] {
+            assert!(parse_output_queue(text).is_err(), "{text:?}");
         }
     }
 

@@ -8,15 +8,14 @@ use synfin_ebpf::segment::{Address, Endpoint};
 
 use super::Flood;
 use crate::assembler::{Live, Output};
-use crate::source::Clock;
 use crate::timeline::{Connection, End, OpenOutcome, Step};
 
 /// An output behind which every record that was touched says so.
 pub struct Marked<'a, O> {
     /// Knows what was held back, and when.
     pub flood: &'a Flood,
-    /// As of now.
-    pub clock: Clock,
+    /// The time, by the events' clock.
+    pub now_ns: u64,
     /// Takes the records.
     pub output: &'a mut O,
 }
@@ -33,10 +32,9 @@ impl<O: Output> Output for Marked<'_, O> {
     fn connection(&mut self, mut connection: Connection, at_ns: u64) {
         // What completed was proved with all of its opening.
         if connection.open.outcome != OpenOutcome::Established {
-            let first_ns = connection.started_unix_ns - self.clock.wall_offset_ns;
-            let first_ns = u64::try_from(first_ns).unwrap_or(0);
             let ends = [&connection.client, &connection.server].map(endpoint);
-            connection.observation_gap |= self.flood.touches(&ends, first_ns, self.clock.now_ns);
+            let first_ns = connection.started_ns;
+            connection.observation_gap |= self.flood.touches(&ends, first_ns, self.now_ns);
         }
         self.output.connection(connection, at_ns);
     }

@@ -12,7 +12,6 @@ use synfin_ebpf::segment::Flags;
 use super::fixtures::Opening;
 use super::{Flood, Marked, WINDOW_NS};
 use crate::assembler::{Assembler, Live, Output, Settings};
-use crate::source::Clock;
 use crate::timeline::{Connection, Step};
 use crate::totals::Totals;
 
@@ -83,9 +82,9 @@ impl World {
     fn take(&mut self, event: Event) -> bool {
         let flags = Flags(event.flags);
         self.counters[Counter::Syns.index()] += u64::from(flags.syn() && !flags.ack());
-        let clock = clock(self.now_ns);
+        let now_ns = self.now_ns;
         self.flood
-            .pass(&event, &mut self.assembler, clock, &mut self.records)
+            .pass(&event, &mut self.assembler, now_ns, &mut self.records)
     }
 
     fn take_all(&mut self, events: &[Event]) -> Vec<bool> {
@@ -128,7 +127,7 @@ impl World {
         self.said.extend(self.flood.look(&totals, self.now_ns));
         let mut marked = Marked {
             flood: &self.flood,
-            clock: clock(self.now_ns),
+            now_ns: self.now_ns,
             output: &mut self.records,
         };
         self.assembler.advance(self.now_ns, &mut marked);
@@ -146,19 +145,12 @@ impl World {
         self.pass(60 * SECOND);
         let mut marked = Marked {
             flood: &self.flood,
-            clock: clock(self.now_ns),
+            now_ns: self.now_ns,
             output: &mut self.records,
         };
         self.assembler.finish(&mut marked);
         let Records(mut records) = self.records;
         records.retain(|record| [record.client.port, record.server.port].contains(&client_port));
         records
-    }
-}
-
-fn clock(now_ns: u64) -> Clock {
-    Clock {
-        now_ns,
-        wall_offset_ns: 0,
     }
 }

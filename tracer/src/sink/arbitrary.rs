@@ -213,8 +213,8 @@ prop_compose! {
         });
         let accounts = accounts.map(|(client, server, whole)| Accounts { client, server, whole });
         Connection {
-            started_unix_ns, interface, scope, client, server, open, close, duration_ns, steps,
-            steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
+            started_unix_ns, started_ns: 0, interface, scope, client, server, open, close,
+            duration_ns, steps, steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
             completeness, tunnel, previous, accounts,
             zeek: Zeek { originator, conn_state, history },
         }

@@ -143,6 +143,8 @@ pub struct Previous {
 pub struct Connection {
     /// Wall-clock time of the first segment, in ns since the Unix epoch.
     pub started_unix_ns: i128,
+    /// The same by the events' clock, in ns: the wall clock may have been set since.
+    pub started_ns: u64,
     /// Interface that the first segment was seen on.
     pub interface: Arc<str>,
     /// VLAN tags and tunnel.

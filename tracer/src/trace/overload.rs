@@ -1,5 +1,6 @@
 //! Watches whether more comes than can be listed or read, and says so.
 
+use super::unread::Unread;
 use crate::behind::Behind;
 use crate::flood::{Flood, WINDOW_NS};
 use crate::loss::Losses;
@@ -11,7 +12,10 @@ use synfin_ebpf::counters::Counter;
 pub(super) struct Overload {
     pub(super) flood: Flood,
     pub(super) behind: Behind,
+    unread: Unread,
     looked_ns: u64,
+    /// Events that the programs counted as lost by then.
+    ring_full: u64,
     /// Events were taken since then.
     stirred: bool,
 }
@@ -21,7 +25,9 @@ impl Overload {
         Self {
             flood: Flood::new(threshold, now_ns),
             behind: Behind::default(),
+            unread: Unread::default(),
             looked_ns: now_ns,
+            ring_full: 0,
             stirred: false,
         }
     }
@@ -38,19 +44,59 @@ impl Overload {
         watched.then(|| self.looked_ns.saturating_add(WINDOW_NS))
     }
 
-    /// Looks at the counters where that is due.
-    pub(super) fn look(&mut self, read: impl FnOnce() -> Totals, losses: &Losses, now_ns: u64) {
+    /// Looks at the counters where that is due. `dropped` are the records that the output left no room
+    /// for. Tells whether the programs lost events of which no serial number tells yet: the CPU that lost
+    /// them may have nothing more to tell for long.
+    pub(super) fn look(
+        &mut self,
+        read: impl FnOnce() -> Totals,
+        losses: &Losses,
+        dropped: u64,
+        now_ns: u64,
+    ) -> bool {
         if self.due_ns().is_none_or(|due_ns| now_ns < due_ns) {
-            return;
+            return false;
         }
         let totals = read();
         self.looked_ns = now_ns;
         self.stirred = false;
+        let ring_full = totals.get(Counter::RingFull);
+        let more = ring_full > self.ring_full.max(losses.total());
+        self.ring_full = ring_full;
         let lines = [
             self.flood.look(&totals, now_ns),
-            self.behind
-                .look(totals.get(Counter::RingFull), losses.total(), now_ns),
+            self.behind.look(ring_full, losses.total(), now_ns),
+            self.unread.look(dropped, now_ns),
         ];
         lines.iter().flatten().for_each(say);
+        more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synfin_ebpf::counters::COUNTERS;
+
+    use super::*;
+
+    #[test]
+    fn a_loss_that_no_serial_number_tells_of_yet_is_told_once() {
+        let mut losses = Losses::default();
+        let mut overload = Overload::new(u32::MAX, 0);
+        let mut window = 0;
+        let mut look = |ring_full: u64, losses: &Losses| {
+            window += 1;
+            let mut counters = [0; COUNTERS];
+            counters[Counter::RingFull.index()] = ring_full;
+            overload.turn(window * WINDOW_NS, window * WINDOW_NS);
+            overload.look(|| Totals::from(counters), losses, 0, window * WINDOW_NS)
+        };
+        assert!(!look(0, &losses));
+        assert!(look(5, &losses));
+        assert!(!look(5, &losses));
+        assert!(look(6, &losses));
+        losses.settle(0, 9);
+        assert!(!look(9, &losses));
+        assert!(look(10, &losses));
     }
 }

@@ -202,12 +202,15 @@ fn connections_that_are_there_while_events_are_lost_say_so() {
     assembler.finish(&mut collected);
     assembler.observe(&syn(), &mut collected);
     assembler.finish(&mut collected);
+    assembler.observe(&syn(), &mut collected);
+    assembler.doubt();
+    assembler.finish(&mut collected);
     let gaps: Vec<_> = collected
         .connections
         .iter()
         .map(|c| c.observation_gap)
         .collect();
-    assert_eq!(gaps, [true, false]);
+    assert_eq!(gaps, [true, false, true]);
     assert_eq!(assembler.counts().lost, 3);
 }
 

@@ -311,3 +311,30 @@ fn every_syn_is_given_or_held_back_and_every_one_given_listed_or_not() {
     assert_eq!(counts.syns, admitted + counts.unlisted_syn);
     assert!(counts.unlisted_syn > 20_000, "{counts:?}");
 }
+
+#[test]
+fn what_the_programs_held_back_marks_an_opening_also_where_the_wall_clock_was_set_meanwhile() {
+    for step in [-3_600, 3_600].map(|seconds: i128| seconds * i128::from(SECOND)) {
+        let mut world = World::new();
+        let opening = world.opening(40_000, 80);
+        world.take(opening.syn());
+        world.held(Counter::HeldSynAck);
+        world.window();
+        world.assembler.set_wall_offset(step);
+        world.pass(60 * SECOND);
+        let records = world.records_of(40_000);
+        assert!(records[0].observation_gap, "set by {step} ns");
+    }
+}
+
+#[test]
+fn an_opening_after_the_programs_held_something_back_is_whole_also_where_the_wall_clock_was_set() {
+    let mut world = World::new();
+    world.held(Counter::HeldSynAck);
+    (0..8).for_each(|_| world.window());
+    let opening = world.opening(40_000, 80);
+    world.take(opening.syn());
+    world.assembler.set_wall_offset(3_600 * i128::from(SECOND));
+    let records = world.records_of(40_000);
+    assert!(!records[0].observation_gap);
+}
