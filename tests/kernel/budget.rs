@@ -8,7 +8,7 @@ use synfin_tests::cases;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
-use crate::both::{Both, PROGRAMS, roomy};
+use crate::both::{Both, IP_PROGRAMS, PROGRAMS, roomy};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
@@ -38,7 +38,7 @@ fn the_verifier_follows_a_bounded_number_of_instructions() -> Result<()> {
             tunnels,
             ..roomy()
         })?;
-        for name in PROGRAMS {
+        for name in PROGRAMS.into_iter().chain(IP_PROGRAMS) {
             let count = verified(both.programs(), name)?;
             let with = format!("{accounts:?}, {tunnels:?}");
             println!("{name}: {count} instructions with {with}");
