@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::corpus;
+use crate::netns::Namespace;
 
 /// Something that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Requirement {
     BpfObject,
     /// Captures that others published: `SYNFIN_CORPUS`.
     Corpus,
+    /// A kind of network device that the kernel has.
+    Device(&'static str),
 }
 
 impl Requirement {
@@ -34,6 +37,8 @@ impl Requirement {
             Self::Daemon => lack_of_file("the built daemon", &daemon()),
             Self::BpfObject => lack_of_file("the built BPF object", &bpf_object()),
             Self::Corpus if corpus::directory().is_some() => None,
+            Self::Device(kind) if has_device(kind) => None,
+            Self::Device(kind) => Some(format!("needs a kernel with {kind} devices")),
             Self::Corpus => Some(format!(
                 "needs a corpus of captures in {}",
                 corpus::VARIABLE
@@ -42,10 +47,10 @@ impl Requirement {
     }
 
     /// Whether a machine that must be able to run everything may do without: what does not belong
-    /// to the repository cannot be installed, either.
+    /// to the repository, or to the kernel, cannot be installed, either.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::Corpus)
+        matches!(self, Self::Corpus | Self::Device(_))
     }
 }
 
@@ -76,6 +81,12 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|directory| directory.join(name))
         .find(|candidate| is_program(candidate))
+}
+
+fn has_device(kind: &str) -> bool {
+    // In a namespace of its own, which takes the device along.
+    let made = Namespace::new().and_then(|inside| inside.ip(&["link", "add", "type", kind]));
+    made.is_ok()
 }
 
 fn is_program(path: &Path) -> bool {

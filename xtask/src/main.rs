@@ -19,6 +19,7 @@ mod netns;
 mod packages;
 mod privilege;
 mod process;
+mod report;
 mod run;
 mod services;
 mod setup;
@@ -84,6 +85,9 @@ enum Task {
         /// Never ask for root: tests that need it report themselves as not run
         #[arg(long)]
         unprivileged: bool,
+        /// Only the tests that attach to devices; prints what each attached and traced as a table
+        #[arg(long, conflicts_with_all = ["args", "harness"])]
+        report: bool,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -124,8 +128,14 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo { synfin, args } => demo::ftp(&workspace, synfin, &args),
         Task::Test {
             unprivileged,
+            report: true,
+            ..
+        } => report::devices(&workspace, unprivileged),
+        Task::Test {
+            unprivileged,
             args,
             harness,
+            ..
         } => test::some(&workspace, unprivileged, &args, &harness),
         Task::Ci => ci::all(&workspace),
         Task::Bench { options } => bench::all(&workspace, &options),

@@ -28,6 +28,16 @@ pub(crate) fn some(
     args: &[OsString],
     harness: &[OsString],
 ) -> Result<()> {
+    exec::run(&mut command(workspace, unprivileged, args, harness)?)
+}
+
+/// Builds everything; the `cargo test` that [`some`] runs then.
+pub(crate) fn command(
+    workspace: &Workspace,
+    unprivileged: bool,
+    args: &[OsString],
+    harness: &[OsString],
+) -> Result<Command> {
     let synfin = build::all(workspace)?;
     if let Err(error) = packages::obtain(packages::TESTS) {
         say(format_args!("{error:#}"));
@@ -53,7 +63,7 @@ pub(crate) fn some(
             say("tests that need root report themselves as not run");
         }
     }
-    exec::run(&mut command)
+    Ok(command)
 }
 
 /// Whether the arguments say which packages to test; cargo's own come before the first `--`.
