@@ -18,15 +18,17 @@ use synfin_tests::requirement;
 
 /// What XDP answers to let a frame pass.
 const XDP_PASS: u32 = 2;
-/// The shortest frame of BPF_PROG_TEST_RUN.
+/// An Ethernet header, and the shortest frame of BPF_PROG_TEST_RUN.
 const ETHERNET_LEN: usize = 14;
 /// What a page has room for beside what the kernel puts around a frame.
 const MOST_OF_A_PAGE: usize = 3_712;
 /// What TC answers to let the next program decide: −1.
 const TCX_NEXT: u32 = u32::MAX;
 
-/// The programs.
+/// The programs for devices with an Ethernet header.
 pub(crate) const PROGRAMS: [&str; 3] = ["synfin_xdp", "synfin_ingress", "synfin_egress"];
+/// The programs for devices without: they are given what is behind that header.
+pub(crate) const IP_PROGRAMS: [&str; 2] = ["synfin_ip_in", "synfin_ip_out"];
 
 /// The programs and the tracker.
 pub(crate) struct Both {
@@ -100,6 +102,7 @@ impl Both {
     /// Whether BPF_PROG_TEST_RUN takes the frame for this program: for TC it insists on a whole IP
     /// header behind an IP EtherType, and on one page.
     pub(crate) fn takes(program: &str, frame: &[u8]) -> bool {
+        let frame = seen_by(program, frame);
         let ether_type = frame.get(12..14);
         let ip_header = match ether_type {
             Some([0x08, 0x00]) => 20,
@@ -144,6 +147,7 @@ impl Both {
 
     /// Feeds a frame to a program, and holds the program to letting it pass unchanged.
     pub(crate) fn run(&mut self, program: &'static str, frame: &[u8]) -> Result<()> {
+        let frame = seen_by(program, frame);
         let mut out = vec![0; frame.len()];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -221,7 +225,8 @@ impl Both {
     }
 
     fn track_given(&mut self, program: &str, frame: &[u8]) -> Given {
-        let direction = if program.starts_with("synfin_egress") {
+        let frame = seen_by(program, frame);
+        let direction = if matches!(program, "synfin_egress" | "synfin_ip_out") {
             Direction::Egress
         } else {
             Direction::Ingress
@@ -230,7 +235,11 @@ impl Both {
             interface: 0,
             direction,
             scope: Scope::default(),
-            link: Link::Ethernet,
+            link: if IP_PROGRAMS.contains(&program) {
+                Link::Ip
+            } else {
+                Link::Ethernet
+            },
         };
         // The same clock as the kernel's, so that both watch for the same time.
         self.tracker.take(frame, &vantage, Clock::read().now_ns);
@@ -246,7 +255,17 @@ pub(crate) fn roomy() -> LoadOptions {
         ring_size: 1 << 20,
         table_size: 1 << 18,
         unproved_per_second: u32::MAX,
+        bare: true,
         ..LoadOptions::default()
+    }
+}
+
+/// What of an Ethernet frame a program is given.
+fn seen_by<'a>(program: &str, frame: &'a [u8]) -> &'a [u8] {
+    if IP_PROGRAMS.contains(&program) {
+        frame.get(ETHERNET_LEN..).unwrap_or_default()
+    } else {
+        frame
     }
 }
 

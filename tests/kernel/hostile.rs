@@ -21,7 +21,7 @@ use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN};
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
-use crate::both::{Both, Came, PROGRAMS};
+use crate::both::{Both, Came, IP_PROGRAMS, PROGRAMS};
 use shard::Tally;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -82,6 +82,10 @@ fn carried() -> Result<Vec<Frame>> {
     Ok(frames)
 }
 
+fn every_program() -> impl Iterator<Item = &'static str> + Clone {
+    PROGRAMS.into_iter().chain(IP_PROGRAMS)
+}
+
 /// One frame, one outcome.
 fn counted_once(came: &Came) -> bool {
     frames(&came.counted) == 1
@@ -114,7 +118,7 @@ fn every_truncation_in_a_tunnel_is_seen_alike_and_counted_once() -> Result<()> {
 fn every_truncation(both: &mut Both, samples: Vec<Frame>) -> Result<()> {
     for frame in samples.iter().map(Frame::octets) {
         for len in SHORTEST..=frame.len() {
-            for program in PROGRAMS {
+            for program in every_program() {
                 hold(both, program, &frame[..len])?;
             }
         }

@@ -1,6 +1,8 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod attaching;
+mod devices;
 mod enduring;
 mod faults;
 mod flooded;
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         article::cases(),
         enduring::cases(),
         faults::cases(),
+        attaching::cases(),
+        devices::cases(),
         flooding::cases(),
         flooded::cases(),
         judging::cases(),

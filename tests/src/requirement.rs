@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 
+use crate::netns::Namespace;
 use crate::{cgroup, corpus};
 
 /// What this machine may be without, by the names of requirements and apart by commas.
@@ -29,6 +30,8 @@ pub enum Requirement {
     Corpus,
     /// Control groups that bound memory, and may be made.
     MemoryGroup,
+    /// A kind of network device that the kernel has.
+    Device(&'static str),
 }
 
 impl Requirement {
@@ -47,6 +50,8 @@ impl Requirement {
             Self::MemoryGroup if cgroup::place().is_some() => None,
             Self::MemoryGroup => Some("needs control groups that bound memory".to_owned()),
             Self::Corpus if corpus::directory().is_some() => None,
+            Self::Device(kind) if has_device(kind) => None,
+            Self::Device(kind) => Some(format!("needs a kernel with {kind} devices")),
             Self::Corpus => Some(format!(
                 "needs a corpus of captures in {}",
                 corpus::VARIABLE
@@ -55,12 +60,12 @@ impl Requirement {
     }
 
     /// Whether a machine that must be able to run everything may do without: what does not belong
-    /// to the repository, or is the machine's own, cannot be installed, and in [`MAY_LACK`] is what was
+    /// to the repository, or is the machine's or its kernel's own, cannot be installed, and in [`MAY_LACK`] is what was
     /// left out on purpose.
     #[must_use]
     pub fn is_optional(self) -> bool {
         let may_lack = env::var(MAY_LACK).unwrap_or_default();
-        matches!(self, Self::Corpus | Self::MemoryGroup)
+        matches!(self, Self::Corpus | Self::MemoryGroup | Self::Device(_))
             || may_lack.split(',').any(|name| name == self.name())
     }
 
@@ -73,6 +78,7 @@ impl Requirement {
             Self::Tcx => "tcx",
             Self::Corpus => "corpus",
             Self::MemoryGroup => "cgroup",
+            Self::Device(kind) => kind,
         }
     }
 }
@@ -110,6 +116,12 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|directory| directory.join(name))
         .find(|candidate| is_program(candidate))
+}
+
+fn has_device(kind: &str) -> bool {
+    // In a namespace of its own, which takes the device along.
+    let made = Namespace::new().and_then(|inside| inside.ip(&["link", "add", "type", kind]));
+    made.is_ok()
 }
 
 fn is_program(path: &Path) -> bool {

@@ -22,6 +22,7 @@ mod netns;
 mod packages;
 mod privilege;
 mod process;
+mod report;
 mod run;
 mod services;
 mod setup;
@@ -102,6 +103,9 @@ enum Task {
         /// Only so many frames that nobody should send, through the loaded programs
         #[arg(long, value_name = "N", exclusive = true)]
         hostile: Option<u64>,
+        /// Only the tests that attach to devices; prints what each attached and traced as a table
+        #[arg(long, conflicts_with_all = ["args", "harness"])]
+        report: bool,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -165,6 +169,11 @@ fn perform(task: Task) -> Result<ExitCode> {
             hostile: Some(frames),
             ..
         } => test::hostile(&workspace, frames),
+        Task::Test {
+            unprivileged,
+            report: true,
+            ..
+        } => report::devices(&workspace, unprivileged),
         Task::Test {
             unprivileged,
             guest,

@@ -51,14 +51,9 @@ fn one(
     let args = [&["--package", "synfin-tests", "--test", suite], flags].concat();
     let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
     let harness = [name, "--nocapture"].map(OsString::from);
-    run(
-        workspace,
-        false,
-        &guest::Options::default(),
-        &args,
-        &harness,
-        variables,
-    )
+    let guest = guest::Options::default();
+    let mut command = built(workspace, false, &guest, &args, &harness)?;
+    exec::run(command.envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
 /// What is tested in a virtual machine where nothing was chosen: what asks the kernel.
@@ -80,24 +75,23 @@ pub(crate) fn some(
     args: &[OsString],
     harness: &[OsString],
 ) -> Result<()> {
-    run(workspace, unprivileged, guest, args, harness, &[])
+    exec::run(&mut built(workspace, unprivileged, guest, args, harness)?)
 }
 
-fn run(
+/// Builds everything; the `cargo test` that [`some`] runs then.
+pub(crate) fn built(
     workspace: &Workspace,
     unprivileged: bool,
     guest: &guest::Options,
     args: &[OsString],
     harness: &[OsString],
-    variables: &[(&str, String)],
-) -> Result<()> {
+) -> Result<Command> {
     build::all(workspace)?;
     if let Err(error) = packages::obtain(packages::TESTS) {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
-    let mut command = command(workspace, unprivileged, guest, args, harness)?;
-    exec::run(command.envs(variables.iter().map(|(name, value)| (name, value))))
+    command(workspace, unprivileged, guest, args, harness)
 }
 
 /// Runs the tests that ask the kernel in virtual machines with another one.
