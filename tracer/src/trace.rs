@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use aya::util::nr_cpus;
 use aya_log::EbpfLogger;
+use caps::Capability;
 use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
@@ -19,10 +20,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
 use crate::attach::{Device, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
+use crate::confine::confine;
 use crate::flood::Marked;
 use crate::loss::Losses;
 use crate::outlet::Outlet;
 use crate::printer::Printer;
+use crate::sandbox::{self, SandboxError, Task};
 use crate::say::say;
 use crate::source::{AccountTable, Clock, Record, Ring};
 use crate::writer::{self, Broken, Writer};
@@ -42,6 +45,7 @@ pub fn run(options: &Trace) -> anyhow::Result<()> {
 }
 
 async fn trace(options: &Trace) -> anyhow::Result<()> {
+    sandbox::require()?;
     // From here on a signal ends the trace in good order, also while attaching.
     let mut stop = Stop::new(options.duration)?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
@@ -65,13 +69,22 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         watch_slots: sizes.watch_slots,
         unproved_per_second: sizes.unproved_rate,
     })?;
-    let mut reader = Reader::new(&mut programs, options, &devices)?;
+    let maps = Maps::take(&mut programs, options)?;
     let egress = options.direction == Directions::Both;
-    for device in &devices {
-        let attachment = programs.attach(device, options.xdp_mode.into(), egress)?;
+    let attachments = (devices.iter())
+        .map(|device| programs.attach(device, options.xdp_mode.into(), egress))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Nothing that came from outside was looked at so far, and no thread was started.
+    let task = Task::Trace {
+        accounts: options.account,
+    };
+    let verbose = options.verbose > 0;
+    confine(&options.confining, task, || maps.needs(), verbose)?;
+    let mut reader = Reader::new(maps, options, &devices)?;
+    for attachment in attachments {
         say(format_args!("tracing {attachment}"));
     }
-    if options.verbose > 0 {
+    if verbose {
         sizes.told(cpus, options.account).iter().for_each(say);
     }
     let mut present = devices.len();
@@ -129,19 +142,48 @@ impl Stop {
     }
 }
 
-/// The way of an event from the ring to the output.
-struct Reader {
+/// What the programs and this process have in common.
+struct Maps {
     ring: Ring,
     counters: Counters,
-    losses: Losses,
-    overload: Overload,
     /// What is counted of each connection, where that was asked for.
     accounts: Option<AccountTable>,
+    diagnostics: Option<EbpfLogger<Diagnostics>>,
+}
+
+impl Maps {
+    fn take(programs: &mut Programs, options: &Trace) -> anyhow::Result<Self> {
+        Ok(Self {
+            ring: Ring::new(programs)?,
+            counters: Counters::new(programs)?,
+            accounts: if options.account {
+                Some(programs.take_accounts()?)
+            } else {
+                None
+            },
+            diagnostics: programs.logger(Diagnostics),
+        })
+    }
+
+    /// The capabilities that looking into them takes: none since Linux 5.19.
+    fn needs(&self) -> Result<Vec<Capability>, SandboxError> {
+        if !sandbox::needs_bpf_for(|| self.counters.are_given())? {
+            return Ok(Vec::new());
+        }
+        say("keeps CAP_BPF: this kernel lets nobody else look into maps (Linux 5.19 does)");
+        Ok(vec![Capability::CAP_BPF])
+    }
+}
+
+/// The way of an event from the ring to the output.
+struct Reader {
+    maps: Maps,
+    losses: Losses,
+    overload: Overload,
     assembler: Assembler,
     printer: Printer,
     writer: Writer,
     broken: Broken,
-    diagnostics: Option<EbpfLogger<Diagnostics>>,
 }
 
 /// What a turn came to.
@@ -152,7 +194,7 @@ enum Turn {
 }
 
 impl Reader {
-    fn new(programs: &mut Programs, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
+    fn new(maps: Maps, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
         let names = devices
             .iter()
             .map(|device| (device.index, device.name.as_str().into()));
@@ -166,15 +208,9 @@ impl Reader {
             interfaces: names.collect(),
         };
         Ok(Self {
-            ring: Ring::new(programs)?,
-            counters: Counters::new(programs)?,
+            maps,
             losses: Losses::default(),
             overload: Overload::new(options.sizes.flood_threshold, Clock::read().now_ns),
-            accounts: if options.account {
-                Some(programs.take_accounts()?)
-            } else {
-                None
-            },
             printer: Printer::new(
                 &options.printing,
                 options.count,
@@ -184,7 +220,6 @@ impl Reader {
             assembler: Assembler::new(settings),
             writer,
             broken,
-            diagnostics: programs.logger(Diagnostics),
         })
     }
 
@@ -193,7 +228,7 @@ impl Reader {
     async fn turn(&mut self) -> anyhow::Result<Turn> {
         let mut due = pin!(until(self.next_deadline()));
         tokio::select! {
-            turn = self.ring.turn() => turn.context("wait for events")?,
+            turn = self.maps.ring.turn() => turn.context("wait for events")?,
             () = &mut due => {}
             broken = &mut self.broken => return match broken {
                 Ok(error) if writer::is_closed_pipe(&error) => Ok(Turn::Enough),
@@ -213,15 +248,19 @@ impl Reader {
     fn take(&mut self) -> usize {
         let clock = Clock::read();
         let Self {
-            ring,
+            maps,
             losses,
             overload,
             assembler,
             printer,
-            accounts,
-            counters,
             ..
         } = self;
+        let Maps {
+            ring,
+            counters,
+            accounts,
+            diagnostics,
+        } = maps;
         let outlet = &mut Outlet {
             printer,
             forget: |key: &Key| accounts.as_ref()?.take(key),
@@ -250,7 +289,7 @@ impl Reader {
         };
         assembler.advance(clock.now_ns, &mut marked);
         printer.hand_over(&mut self.writer);
-        if let Some(diagnostics) = &mut self.diagnostics {
+        if let Some(diagnostics) = diagnostics {
             diagnostics.flush();
         }
         taken
@@ -266,7 +305,7 @@ impl Reader {
     /// Reads the rest, prints what is still open, and sums up.
     fn finish(mut self) {
         while self.take() > 0 {}
-        let counted = self.counters.read();
+        let counted = self.maps.counters.read();
         for (cpu, made) in counted.made.iter().enumerate() {
             let missing = self
                 .losses
@@ -283,7 +322,7 @@ impl Reader {
         while more {
             let mut outlet = Outlet {
                 printer: &mut self.printer,
-                forget: |key: &Key| self.accounts.as_ref()?.take(key),
+                forget: |key: &Key| self.maps.accounts.as_ref()?.take(key),
             };
             let mut marked = Marked {
                 flood: &self.overload.flood,
@@ -296,7 +335,7 @@ impl Reader {
         self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);
         let dropped = self.writer.finish();
-        if let Some((count, error)) = self.ring.bad() {
+        if let Some((count, error)) = self.maps.ring.bad() {
             say(format_args!(
                 "{count} records of the ring were not read: {error}"
             ));

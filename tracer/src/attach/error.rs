@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use thiserror::Error;
 
 use super::{Device, LoadOptions};
+use crate::sandbox;
 
 /// A failure to load or attach.
 #[derive(Debug, Error)]
@@ -22,13 +23,12 @@ pub enum AttachError {
     )]
     NoObject,
     /// The right to load or attach is missing.
-    #[error(
-        "no permission to {what}; run synfin as root (sudo), or give it CAP_BPF, CAP_NET_ADMIN \
-         and CAP_PERFMON"
-    )]
+    #[error("no permission to {what}: {why}")]
     NoPermission {
         /// What was not allowed.
         what: &'static str,
+        /// What is missing, or what else can be the reason.
+        why: String,
     },
     /// The kernel has no ring buffer.
     #[error(
@@ -99,6 +99,9 @@ pub enum AttachError {
     /// A map failed in another way.
     #[error(transparent)]
     Map(#[from] MapError),
+    /// The cell that wakes the reader could not be mapped.
+    #[error("no memory to share with the BPF programs")]
+    Cell(#[source] io::Error),
     /// A descriptor could not be copied.
     #[error("no descriptor left for the BPF programs")]
     Descriptor(#[from] io::Error),
@@ -111,6 +114,11 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    fn no_permission(what: &'static str) -> Self {
+        let why = sandbox::shortfall();
+        Self::NoPermission { what, why }
+    }
+
     /// What a failure to load the object means.
     pub(super) fn load(error: EbpfError, options: &LoadOptions) -> Self {
         let EbpfError::MapError(MapError::CreateError { name, io_error }) = &error else {
@@ -120,9 +128,7 @@ impl AttachError {
             };
         };
         match (errno(io_error), name.as_str()) {
-            (Errno::EPERM | Errno::EACCES, _) => Self::NoPermission {
-                what: "create BPF maps",
-            },
+            (Errno::EPERM | Errno::EACCES, _) => Self::no_permission("create BPF maps"),
             // The size was checked before: what is left is a map type that the kernel lacks.
             (Errno::EINVAL, "EVENTS") if options.ring_size.is_power_of_two() => {
                 Self::NoRingBuffer { release: release() }
@@ -143,9 +149,7 @@ impl AttachError {
     pub(super) fn attach(hook: &'static str, device: &Device, error: ProgramError) -> Self {
         let name = device.name.clone();
         match program_errno(&error) {
-            Some(Errno::EPERM | Errno::EACCES) => Self::NoPermission {
-                what: "attach BPF programs",
-            },
+            Some(Errno::EPERM | Errno::EACCES) => Self::no_permission("attach BPF programs"),
             Some(Errno::ENODEV) => Self::NoDevice {
                 name,
                 there_are: Vec::new(),
@@ -167,9 +171,7 @@ impl From<ProgramError> for AttachError {
     fn from(error: ProgramError) -> Self {
         match program_errno(&error) {
             // EACCES is what the verifier answers to a program that it refuses.
-            Some(Errno::EPERM) => Self::NoPermission {
-                what: "load BPF programs",
-            },
+            Some(Errno::EPERM) => Self::no_permission("load BPF programs"),
             _ => Self::Program(error),
         }
     }
@@ -222,10 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_told_with_what_gives_it() {
+    fn a_missing_right_is_told_with_what_it_can_be() {
         let message = creating("FLOWS", Errno::EPERM);
+        // Run by root, no capability is missing.
+        let why = ["CAP_BPF is missing", "no capability is missing"];
         assert!(
-            message.contains("sudo") && message.contains("CAP_BPF"),
+            message.contains("create BPF maps") && why.iter().any(|why| message.contains(why)),
             "{message}"
         );
     }
