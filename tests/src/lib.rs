@@ -23,6 +23,7 @@ pub mod judge;
 pub mod mangle;
 pub mod netns;
 pub mod packets;
+pub mod privileges;
 pub mod process;
 pub mod record;
 pub mod requirement;
