@@ -97,7 +97,7 @@ pub fn calls(task: Task) -> Calls {
     calls
 }
 
-fn shared(controls: &[u32]) -> Calls {
+fn shared(controls: &[i64]) -> Calls {
     let no_code = |flags: &[(u8, i32, i32)]| {
         let prot = [(2, libc::PROT_EXEC, 0)];
         Only::bits(&[&prot[..], flags].concat())
@@ -212,13 +212,13 @@ const LINK_COMMANDS: [i32; 7] = [8, 9, 15, 16, 28, 29, 34];
 const FAMILIES: [i32; 3] = [libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET];
 
 /// Whether something is a terminal, and how wide it is; newer versions of glibc ask by TCGETS2.
-const TERMINAL: [u32; 3] = [libc::TCGETS as u32, 0x802c_542a, libc::TIOCGWINSZ as u32];
+const TERMINAL: [i64; 3] = [libc::TCGETS as i64, 0x802c_542a, libc::TIOCGWINSZ as i64];
 
 /// What an interface's number, name and driver are (netdevice(7)).
-const INTERFACE: [u32; 3] = [
-    libc::SIOCGIFINDEX as u32,
-    libc::SIOCGIFNAME as u32,
-    libc::SIOCETHTOOL as u32,
+const INTERFACE: [i64; 3] = [
+    libc::SIOCGIFINDEX as i64,
+    libc::SIOCGIFNAME as i64,
+    libc::SIOCETHTOOL as i64,
 ];
 
 /// A thread shares memory with its process.
