@@ -78,6 +78,10 @@ pub fn start<M: Serialize + DeserializeOwned>(
 ) -> Result<Started<M>, SandboxError> {
     one_thread()?;
     let (ours, theirs) = UnixStream::pair().map_err(SandboxError::io("make a pair of sockets"))?;
+    // Nobody asks for the status of a process that has told all there is: the kernel forgets it at once.
+    // SAFETY: no handler is installed.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }
+        .map_err(|errno| SandboxError::system("leave the end of a process to the kernel", errno))?;
     // SAFETY: this thread is the only one, so that the child has all there is.
     let forked = unsafe { fork() };
     match forked.map_err(|errno| SandboxError::system("start the process that attaches", errno))? {
