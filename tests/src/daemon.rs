@@ -210,6 +210,9 @@ fn await_tracing(process: &mut Background, interfaces: usize) -> Result<()> {
     })
 }
 
+/// How the line begins that says that something was done which the sandbox does not allow.
+pub const REFUSED: &str = "synfin: the sandbox refused";
+
 fn finished(output: Output) -> Result<Output> {
     evidence::note(
         &format!("synfin ended with {}; standard output", output.status),
@@ -219,6 +222,11 @@ fn finished(output: Output) -> Result<Output> {
     ensure!(
         !output.stderr.contains("panicked at"),
         "it panicked: {}",
+        output.stderr
+    );
+    ensure!(
+        !output.stderr.contains(REFUSED),
+        "it did what its sandbox does not allow: {}",
         output.stderr
     );
     Ok(output)

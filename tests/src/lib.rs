@@ -25,6 +25,7 @@ pub mod judge;
 pub mod mangle;
 pub mod netns;
 pub mod packets;
+pub mod privileges;
 pub mod process;
 pub mod record;
 pub mod report;

@@ -74,9 +74,10 @@ unsafe impl Sync for Counted {}
 #[map]
 pub(crate) static CPUS: PerCpuArray<Cpu> = PerCpuArray::with_max_entries(1, 0);
 
-/// One cell: not zero while the reader sleeps and wants to be woken by the next event.
+/// One cell: not zero while the reader sleeps and wants to be woken by the next event. The reader writes
+/// it through memory.
 #[map]
-pub(crate) static READER: Array<u32> = Array::with_max_entries(1, 0);
+pub(crate) static READER: Array<u32> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Until when each slot is watched, in jiffies modulo 2³²; a cache line of slots each.
 #[map]

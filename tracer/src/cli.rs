@@ -1,5 +1,6 @@
 //! The command line.
 
+mod confining;
 mod detach;
 mod ends;
 mod limits;
@@ -17,6 +18,7 @@ use synfin_ebpf::wire::Tunnels;
 
 use crate::attach::XdpChoice;
 
+pub use confining::Confining;
 pub use detach::Detach;
 pub use ends::Ends;
 pub use limits::Limits;
@@ -58,7 +60,7 @@ impl Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Trace connections on network interfaces, live. Needs root.
+    /// Trace connections on network interfaces, live. Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
     Trace(Trace),
     /// Read connections from captures: pcap and pcapng.
     Read(Read),
@@ -107,7 +109,7 @@ pub struct Trace {
     #[command(flatten)]
     pub printing: Printing,
 
-    /// Say the sizes of what is kept, too, and what they cost in memory
+    /// Say the sizes of what is kept, too, what they cost in memory, and how the process is confined
     #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 
@@ -152,6 +154,10 @@ pub struct Trace {
         help_heading = "Limits"
     )]
     pub xdp_mode: XdpMode,
+
+    /// How the process is confined.
+    #[command(flatten)]
+    pub confining: Confining,
 }
 
 impl Trace {

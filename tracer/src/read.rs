@@ -23,7 +23,9 @@ use synfin_ebpf::wire::{self, Tunnels};
 
 use crate::assembler::{Counts, LIVE_LINGER_NS, Settings};
 use crate::cli::Read;
+use crate::confine::confine;
 use crate::printer::Printer;
+use crate::sandbox::Task;
 use crate::source::{Captures, Clock, News, Next, Packet, Tracker};
 use crate::totals::Totals;
 use crate::writer::{self, Broken, Writer};
@@ -50,8 +52,11 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// Where a file is no capture, nothing could be read, or the output cannot be written.
 pub fn run(options: &Read) -> anyhow::Result<()> {
-    let stop = stop()?;
     let mut captures = Captures::open(&options.files)?;
+    // Next to nothing was looked at so far, and no thread was started.
+    let verbose = options.verbose > 0;
+    confine(&options.confining, Task::Read, || Ok(Vec::new()), verbose)?;
+    let stop = stop()?;
     let mut reader = Reader::new(options)?;
     let result = loop {
         // A file that is no capture is found out before the first packet: nothing is to be summed up.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use aya::util::nr_cpus;
 use aya_log::EbpfLogger;
+use caps::Capability;
 use futures_util::FutureExt as _;
 use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,10 +22,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
 use crate::attach::{Device, LinkHeader, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
+use crate::confine::confine;
 use crate::flood::Marked;
 use crate::loss::Losses;
 use crate::outlet::Outlet;
 use crate::printer::Printer;
+use crate::sandbox::{self, SandboxError, Task};
 use crate::say::say;
 use crate::source::{AccountTable, Clock, Record, Ring};
 use crate::writer::{self, Broken, Writer};
@@ -44,6 +47,7 @@ pub fn run(options: &Trace) -> anyhow::Result<()> {
 }
 
 async fn trace(options: &Trace) -> anyhow::Result<()> {
+    sandbox::require()?;
     // From here on a signal ends the trace in good order, also while attaching.
     let mut stop = Stop::new(options.duration)?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
@@ -70,16 +74,26 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
             .iter()
             .any(|device| device.header == LinkHeader::None),
     })?;
-    let mut reader = Reader::new(&mut programs, options, &devices)?;
+    let maps = Maps::take(&mut programs, options)?;
     let egress = options.direction == Directions::Both;
+    let mut attachments = Vec::new();
     for device in &devices {
         if stop.was_requested().await {
             break;
         }
-        let attachment = programs.attach(device, options.xdp_mode.into(), egress)?;
+        attachments.push(programs.attach(device, options.xdp_mode.into(), egress)?);
+    }
+    // Nothing that came from outside was looked at so far, and no thread was started.
+    let task = Task::Trace {
+        accounts: options.account,
+    };
+    let verbose = options.verbose > 0;
+    confine(&options.confining, task, || maps.needs(), verbose)?;
+    let mut reader = Reader::new(maps, options, &devices)?;
+    for attachment in attachments {
         say(format_args!("tracing {attachment}"));
     }
-    if options.verbose > 0 {
+    if verbose {
         sizes.told(cpus, options.account).iter().for_each(say);
     }
     let mut present = devices.len();
@@ -150,19 +164,48 @@ impl Stop {
     }
 }
 
-/// The way of an event from the ring to the output.
-struct Reader {
+/// What the programs and this process have in common.
+struct Maps {
     ring: Ring,
     counters: Counters,
-    losses: Losses,
-    overload: Overload,
     /// What is counted of each connection, where that was asked for.
     accounts: Option<AccountTable>,
+    diagnostics: Option<EbpfLogger<Diagnostics>>,
+}
+
+impl Maps {
+    fn take(programs: &mut Programs, options: &Trace) -> anyhow::Result<Self> {
+        Ok(Self {
+            ring: Ring::new(programs)?,
+            counters: Counters::new(programs)?,
+            accounts: if options.account {
+                Some(programs.take_accounts()?)
+            } else {
+                None
+            },
+            diagnostics: programs.logger(Diagnostics),
+        })
+    }
+
+    /// The capabilities that looking into them takes: none since Linux 5.19.
+    fn needs(&self) -> Result<Vec<Capability>, SandboxError> {
+        if !sandbox::needs_bpf_for(|| self.counters.are_given())? {
+            return Ok(Vec::new());
+        }
+        say("keeps CAP_BPF: this kernel lets nobody else look into maps (Linux 5.19 does)");
+        Ok(vec![Capability::CAP_BPF])
+    }
+}
+
+/// The way of an event from the ring to the output.
+struct Reader {
+    maps: Maps,
+    losses: Losses,
+    overload: Overload,
     assembler: Assembler,
     printer: Printer,
     writer: Writer,
     broken: Broken,
-    diagnostics: Option<EbpfLogger<Diagnostics>>,
 }
 
 /// What a turn came to.
@@ -173,7 +216,7 @@ enum Turn {
 }
 
 impl Reader {
-    fn new(programs: &mut Programs, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
+    fn new(maps: Maps, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
         let names = devices
             .iter()
             .map(|device| (device.index, device.name.as_str().into()));
@@ -188,15 +231,9 @@ impl Reader {
             interfaces: names.collect(),
         };
         Ok(Self {
-            ring: Ring::new(programs)?,
-            counters: Counters::new(programs)?,
+            maps,
             losses: Losses::default(),
             overload: Overload::new(options.sizes.flood_threshold, Clock::read().now_ns),
-            accounts: if options.account {
-                Some(programs.take_accounts()?)
-            } else {
-                None
-            },
             printer: Printer::new(
                 &options.printing,
                 options.count,
@@ -206,7 +243,6 @@ impl Reader {
             assembler: Assembler::new(settings),
             writer,
             broken,
-            diagnostics: programs.logger(Diagnostics),
         })
     }
 
@@ -215,7 +251,7 @@ impl Reader {
     async fn turn(&mut self) -> anyhow::Result<Turn> {
         let mut due = pin!(until(self.next_deadline()));
         tokio::select! {
-            turn = self.ring.turn() => turn.context("wait for events")?,
+            turn = self.maps.ring.turn() => turn.context("wait for events")?,
             () = &mut due => {}
             broken = &mut self.broken => return match broken {
                 Ok(error) if writer::is_closed_pipe(&error) => Ok(Turn::Enough),
@@ -235,15 +271,19 @@ impl Reader {
     fn take(&mut self) -> usize {
         let clock = Clock::read();
         let Self {
-            ring,
+            maps,
             losses,
             overload,
             assembler,
             printer,
-            accounts,
-            counters,
             ..
         } = self;
+        let Maps {
+            ring,
+            counters,
+            accounts,
+            diagnostics,
+        } = maps;
         let outlet = &mut Outlet {
             printer,
             forget: |key: &Key| accounts.as_ref()?.take(key),
@@ -275,7 +315,7 @@ impl Reader {
         };
         assembler.advance(clock.now_ns, &mut marked);
         printer.hand_over(&mut self.writer);
-        if let Some(diagnostics) = &mut self.diagnostics {
+        if let Some(diagnostics) = diagnostics {
             diagnostics.flush();
         }
         taken
@@ -291,7 +331,7 @@ impl Reader {
     /// Reads the rest, prints what is still open, and sums up.
     fn finish(mut self) {
         while self.take() > 0 {}
-        let counted = self.counters.read();
+        let counted = self.maps.counters.read();
         for (cpu, made) in counted.made.iter().enumerate() {
             let missing = self
                 .losses
@@ -308,7 +348,7 @@ impl Reader {
         while more {
             let mut outlet = Outlet {
                 printer: &mut self.printer,
-                forget: |key: &Key| self.accounts.as_ref()?.take(key),
+                forget: |key: &Key| self.maps.accounts.as_ref()?.take(key),
             };
             let mut marked = Marked {
                 flood: &self.overload.flood,
@@ -321,7 +361,7 @@ impl Reader {
         self.printer.end(Clock::read().unix_ns());
         self.printer.hand_over(&mut self.writer);
         let dropped = self.writer.finish();
-        if let Some((count, error)) = self.ring.bad() {
+        if let Some((count, error)) = self.maps.ring.bad() {
             say(format_args!(
                 "{count} records of the ring were not read: {error}"
             ));

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use thiserror::Error;
 
 use super::{Device, Hook, LoadOptions};
+use crate::sandbox;
 
 /// A failure to load or attach.
 #[derive(Debug, Error)]
@@ -23,13 +24,12 @@ pub enum AttachError {
     )]
     NoObject,
     /// The right to load or attach is missing.
-    #[error(
-        "no permission to {what}; run synfin as root (sudo), or give it CAP_BPF, CAP_NET_ADMIN \
-         and CAP_PERFMON"
-    )]
+    #[error("no permission to {what}: {why}")]
     NoPermission {
         /// What was not allowed.
         what: &'static str,
+        /// What is missing, or what else can be the reason.
+        why: String,
     },
     /// The kernel has no ring buffer.
     #[error(
@@ -109,6 +109,9 @@ pub enum AttachError {
     /// A map failed in another way.
     #[error(transparent)]
     Map(#[from] MapError),
+    /// The cell that wakes the reader could not be mapped.
+    #[error("no memory to share with the BPF programs")]
+    Cell(#[source] io::Error),
     /// A descriptor could not be copied.
     #[error("no descriptor left for the BPF programs")]
     Descriptor(#[from] io::Error),
@@ -121,6 +124,11 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    fn no_permission(what: &'static str) -> Self {
+        let why = sandbox::shortfall();
+        Self::NoPermission { what, why }
+    }
+
     /// What a failure to load the object means.
     pub(super) fn load(error: EbpfError, options: &LoadOptions) -> Self {
         let EbpfError::MapError(MapError::CreateError { name, io_error }) = &error else {
@@ -130,9 +138,7 @@ impl AttachError {
             };
         };
         match (errno(io_error), name.as_str()) {
-            (Errno::EPERM | Errno::EACCES, _) => Self::NoPermission {
-                what: "create BPF maps",
-            },
+            (Errno::EPERM | Errno::EACCES, _) => Self::no_permission("create BPF maps"),
             // The size was checked before: what is left is a map type that the kernel lacks.
             (Errno::EINVAL, "EVENTS") if options.ring_size.is_power_of_two() => {
                 Self::NoRingBuffer { release: release() }
@@ -191,9 +197,9 @@ impl AttachError {
     /// What has nothing to do with the hook.
     fn at_device(device: &Device, errno: Errno) -> Option<Self> {
         match errno {
-            Errno::EPERM | Errno::EACCES => Some(Self::NoPermission {
-                what: "attach or detach BPF programs",
-            }),
+            Errno::EPERM | Errno::EACCES => {
+                Some(Self::no_permission("attach or detach BPF programs"))
+            }
             Errno::ENODEV => Some(Self::NoDevice {
                 name: device.name.clone(),
                 there_are: Vec::new(),
@@ -245,9 +251,7 @@ impl From<ProgramError> for AttachError {
     fn from(error: ProgramError) -> Self {
         match program_errno(&error) {
             // EACCES is what the verifier answers to a program that it refuses.
-            Some(Errno::EPERM) => Self::NoPermission {
-                what: "load BPF programs",
-            },
+            Some(Errno::EPERM) => Self::no_permission("load BPF programs"),
             _ => Self::Program(error),
         }
     }
@@ -331,7 +335,7 @@ mod tests {
             (Hook::NativeXdp, Errno::EBUSY, "`--xdp-mode tcx`"),
             (Hook::Tcx, Errno::EINVAL, "Linux 6.6"),
             (Hook::Tcx, Errno::EINVAL, "`--xdp-mode clsact`"),
-            (Hook::Tcx, Errno::EPERM, "sudo"),
+            (Hook::Tcx, Errno::EPERM, "attach or detach BPF programs"),
         ] {
             let message = refused(hook, errno);
             assert!(message.contains(said), "{message}");
@@ -339,10 +343,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_told_with_what_gives_it() {
+    fn a_missing_right_is_told_with_what_it_can_be() {
         let message = creating("FLOWS", Errno::EPERM);
+        // Run by root, no capability is missing.
+        let why = ["CAP_BPF is missing", "no capability is missing"];
         assert!(
-            message.contains("sudo") && message.contains("CAP_BPF"),
+            message.contains("create BPF maps") && why.iter().any(|why| message.contains(why)),
             "{message}"
         );
     }

@@ -21,14 +21,14 @@ pub use hook::{Attachment, Hook, XdpChoice};
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::wire::Tunnels;
 
-use crate::source::AccountTable;
+use crate::source::{AccountTable, Cell};
 use link::Held;
 
 /// For how long a significant segment keeps its connection watched, in seconds.
@@ -218,9 +218,12 @@ impl Programs {
     /// Takes the cell that tells the programs whether the reader sleeps.
     ///
     /// # Errors
-    /// Where the object has none, or it was taken.
-    pub fn take_reader_cell(&mut self) -> Result<Array<MapData, u32>, AttachError> {
-        Ok(self.take("READER")?.try_into()?)
+    /// Where the object has none that can be mapped, or it was taken.
+    pub fn take_reader_cell(&mut self) -> Result<Cell, AttachError> {
+        match self.take("READER")? {
+            Map::Array(array) => Cell::map(&array).map_err(AttachError::Cell),
+            _ => Err(AttachError::Missing("READER that is an array")),
+        }
     }
 
     /// Takes the per-CPU counters.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
-use super::{Carriers, Ends, Limits, Printing};
+use super::{Carriers, Confining, Ends, Limits, Printing};
 use crate::read::When;
 
 /// Options of `synfin read`.
@@ -37,4 +37,12 @@ pub struct Read {
     /// How long and how much.
     #[command(flatten)]
     pub limits: Limits,
+
+    /// Say how the process is confined
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// How the process is confined.
+    #[command(flatten)]
+    pub confining: Confining,
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod capture;
+mod cell;
 mod clock;
 mod record;
 mod ring;
@@ -9,6 +10,7 @@ mod tracker;
 
 pub use accounts::AccountTable;
 pub use capture::{CaptureError, Captures, News, Next, Packet};
+pub use cell::Cell;
 pub use clock::Clock;
 pub use record::Record;
 pub use ring::Ring;

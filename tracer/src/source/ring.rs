@@ -6,11 +6,11 @@
 use std::io;
 use std::time::Duration;
 
-use aya::maps::{Array, MapData, RingBuf};
+use aya::maps::{MapData, RingBuf};
 use synfin_ebpf::event::BadEvent;
 use tokio::io::unix::AsyncFd;
 
-use super::Record;
+use super::{Cell, Record};
 use crate::attach::{AttachError, Programs};
 
 /// Time between two turns while events flow.
@@ -24,7 +24,7 @@ const TURN_EVENTS: usize = 16_384;
 pub struct Ring {
     ring: AsyncFd<RingBuf<MapData>>,
     /// The programs look here whether to wake the reader up.
-    asleep: Array<MapData, u32>,
+    asleep: Cell,
     mood: Mood,
     bad: u64,
     last_bad: Option<BadEvent>,
@@ -93,17 +93,14 @@ impl Ring {
         self.mood = match (taken, self.mood) {
             (TURN_EVENTS.., _) => Mood::Behind,
             (1.., Mood::DozingOff | Mood::Asleep) => {
-                self.ask_to_be_woken(false);
+                self.asleep.ask_to_be_woken(false);
                 Mood::Awake(0)
             }
             (1.., _) => Mood::Awake(0),
             (0, Mood::Awake(turns)) if turns < EMPTY_TURNS => Mood::Awake(turns + 1),
             (0, Mood::Awake(_) | Mood::Behind) => {
-                if self.ask_to_be_woken(true) {
-                    Mood::DozingOff
-                } else {
-                    Mood::Awake(0)
-                }
+                self.asleep.ask_to_be_woken(true);
+                Mood::DozingOff
             }
             (0, Mood::DozingOff | Mood::Asleep) => Mood::Asleep,
         };
@@ -114,10 +111,5 @@ impl Ring {
     #[must_use]
     pub fn bad(&self) -> Option<(u64, BadEvent)> {
         self.last_bad.map(|error| (self.bad, error))
-    }
-
-    /// Tells the programs; gives whether they were told. If not, the timer goes on.
-    fn ask_to_be_woken(&mut self, ask: bool) -> bool {
-        self.asleep.set(0, u32::from(ask), 0).is_ok()
     }
 }

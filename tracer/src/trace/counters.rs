@@ -23,6 +23,11 @@ impl Counters {
         programs.take_counters().map(Self)
     }
 
+    /// Whether the kernel gives them.
+    pub(super) fn are_given(&self) -> bool {
+        self.0.get(&0, 0).is_ok()
+    }
+
     /// Zeros where the kernel does not give them.
     pub(super) fn read(&self) -> Counted {
         let mut counted = Counted::default();

@@ -1,7 +1,9 @@
 //! Where the octets of a capture come from.
 //!
 //! A plain file is read as it is needed. Everything else, that is a pipe or what has to be
-//! decompressed, is read ahead by a thread of its own, so that waiting for it can be given up.
+//! decompressed, is read ahead by a thread of its own, so that waiting for it can be given up. That thread
+//! starts with the first reading, not when the file is opened: what comes from outside is not looked at
+//! before this process is confined.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -33,7 +35,11 @@ pub(super) struct Source {
 
 enum Origin {
     Direct(Box<dyn Read + Send>),
+    /// Nothing was read yet.
+    Unread(Box<dyn Read + Send>),
     Ahead(Ahead),
+    /// There was no thread for it.
+    Gone,
 }
 
 /// What reading comes to.
@@ -54,9 +60,8 @@ impl Source {
             source,
         };
         if path == OsStr::new("-") {
-            let origin = Origin::Ahead(Ahead::start(io::stdin()).map_err(fail)?);
             return Ok(Self {
-                origin,
+                origin: Origin::Unread(Box::new(io::stdin())),
                 taken,
                 size: None,
             });
@@ -80,7 +85,7 @@ impl Source {
                 file,
                 taken: Arc::clone(&taken),
             };
-            Origin::Ahead(Ahead::start(counted).map_err(fail)?)
+            Origin::Unread(Box::new(counted))
         };
         Ok(Self {
             origin,
@@ -100,8 +105,14 @@ impl Source {
 
     /// Reads what there is.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Got> {
+        if let Origin::Unread(_) = self.origin
+            && let Origin::Unread(raw) = std::mem::replace(&mut self.origin, Origin::Gone)
+        {
+            self.origin = Origin::Ahead(Ahead::start(raw)?);
+        }
         match &mut self.origin {
             Origin::Ahead(ahead) => ahead.read(into),
+            Origin::Unread(_) | Origin::Gone => Ok(Got::End),
             Origin::Direct(reader) => loop {
                 match reader.read(into) {
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}

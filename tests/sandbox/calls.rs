@@ -1,0 +1,342 @@
+//! The list of system calls, held against those that are made: strace records what every live path calls
+//! once it is confined. Nothing is missing in the list, and nothing is in it that nobody calls.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use synfin::sandbox::{Task, calls};
+use synfin_tests::cases;
+use synfin_tests::daemon::{REFUSED, Tracer};
+use synfin_tests::inject::Wire;
+use synfin_tests::netns::{Link, NEAR};
+use synfin_tests::process::{self, Background, Output};
+use synfin_tests::record;
+use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
+use synfin_tests::requirement::{self, tool};
+use synfin_tests::scratch::Scratch;
+use synfin_tests::suite::Case;
+use synfin_tests::wait;
+
+use crate::talk;
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![&[Root, Daemon, Tool("strace"), Tool("gzip")];
+        all_calls_of_a_tracer_are_on_its_list_and_all_of_the_list_are_made,
+        all_calls_of_a_reader_are_on_its_list_and_all_of_the_list_are_made,
+    ]
+}
+
+fn all_calls_of_a_tracer_are_on_its_list_and_all_of_the_list_are_made() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let paths: [fn(&Strace) -> Result<()>; 6] = [
+        into_a_pipe_until_a_signal,
+        into_a_file_for_a_while,
+        onto_a_terminal,
+        into_a_pipe_that_is_closed,
+        into_a_pipe_that_nobody_reads_for_a_while,
+        until_the_interface_is_gone,
+    ];
+    let mut made = BTreeSet::new();
+    for (place, path) in paths.iter().enumerate() {
+        let strace = Strace(scratch.file(&format!("trace-{place}")));
+        path(&strace)?;
+        made.extend(strace.calls()?);
+    }
+    compare(Task::Trace { accounts: true }, &made)
+}
+
+fn all_calls_of_a_reader_are_on_its_list_and_all_of_the_list_are_made() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let paths: [fn(&Strace, &Scratch) -> Result<()>; 3] = [
+        a_compressed_file,
+        a_pipe_until_a_signal,
+        a_file_slowly_with_a_bar,
+    ];
+    let mut made = BTreeSet::new();
+    for (place, path) in paths.iter().enumerate() {
+        let strace = Strace(scratch.file(&format!("read-{place}")));
+        path(&strace, &scratch)?;
+        made.extend(strace.calls()?);
+    }
+    compare(Task::Read, &made)
+}
+
+fn into_a_pipe_until_a_signal(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let mut command = strace.trace(&link, &["--format", "json", "--account"])?;
+    let mut tracer = Tracer::start(&mut command, 1)?;
+    Wire::of(&link)?.play(&talk::whole(40_000))?;
+    tracer.await_connections(1)?;
+    well(&tracer.stop_by(Signal::SIGTERM)?)
+}
+
+fn into_a_file_for_a_while(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let file = strace.0.with_extension("out");
+    let mut command = strace.trace(&link, &["--duration", "1s", "--summary"])?;
+    let mut child = command.stdout(File::create(&file)?).spawn()?;
+    let status = wait::until("the end of its time", || Ok(child.try_wait()?))?;
+    ensure!(status.success(), "{status}");
+    ensure!(fs::metadata(&file)?.len() > 0, "nothing was written");
+    Ok(())
+}
+
+fn onto_a_terminal(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let (terminal, other) = Terminal::new()?;
+    let mut command = strace.trace(&link, &["--format", "ladder", "--count", "1"])?;
+    let mut child = command.stdout(other).stderr(Stdio::piped()).spawn()?;
+    drop(command);
+    let mut stderr = child.stderr.take().context("its standard error")?;
+    let mut said = Vec::new();
+    wait::until("tracing", || {
+        let mut piece = [0; 256];
+        let len = stderr.read(&mut piece)?;
+        said.extend_from_slice(&piece[..len]);
+        Ok(String::from_utf8_lossy(&said)
+            .contains("tracing")
+            .then_some(()))
+    })?;
+    Wire::of(&link)?.play(&talk::whole(40_000))?;
+    let status = wait::until("the end", || Ok(child.try_wait()?))?;
+    stderr.read_to_end(&mut said)?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    ensure!(
+        status.success() && !said.contains(REFUSED),
+        "{status}: {said}"
+    );
+    let shown = terminal.shown()?;
+    ensure!(
+        shown.contains("established") && shown.contains('\x1b'),
+        "{shown}"
+    );
+    Ok(())
+}
+
+fn into_a_pipe_that_is_closed(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let mut command = strace.trace(&link, &["--format", "json"])?;
+    let (tracer, stdout) = Tracer::start_unread(&mut command)?;
+    drop(stdout);
+    Wire::of(&link)?.play(&talk::whole(40_000))?;
+    well(&tracer.finish()?)
+}
+
+fn into_a_pipe_that_nobody_reads_for_a_while(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let mut command = strace.trace(&link, &["--format", "json"])?;
+    let (mut tracer, mut stdout) = Tracer::start_unread(&mut command)?;
+    let wire = Wire::of(&link)?;
+    // More than a pipe holds, and more than fits into memory that is there already.
+    for port in 0..200 {
+        wire.play(&talk::whole(40_000 + port))?;
+    }
+    for port in 0..5_000 {
+        wire.play(&talk::begun(10_000 + port))?;
+    }
+    thread::sleep(Duration::from_secs(2));
+    tracer.signal(Signal::SIGSTOP)?;
+    tracer.signal(Signal::SIGCONT)?;
+    let mut written = String::new();
+    tracer.signal(Signal::SIGINT)?;
+    stdout.read_to_string(&mut written)?;
+    well(&tracer.finish()?)?;
+    assert_eq!(record::connections(&written)?.len(), 200 + 5_000);
+    Ok(())
+}
+
+fn until_the_interface_is_gone(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let tracer = Tracer::start(&mut strace.trace(&link, &["--format", "json"])?, 1)?;
+    link.near.ip(&["link", "delete", NEAR])?;
+    let output = tracer.finish()?;
+    let said = &output.stderr;
+    ensure!(
+        said.contains("is gone") && !said.contains(REFUSED),
+        "{said}"
+    );
+    Ok(())
+}
+
+fn a_compressed_file(strace: &Strace, scratch: &Scratch) -> Result<()> {
+    let file = talk::captured(scratch, 100)?;
+    process::succeed(Command::new("gzip").arg("-kf").arg(&file))?;
+    let file = file.with_extension("pcap.gz");
+    let output = process::run(strace.read()?.arg(file))?;
+    well(&output)?;
+    assert_eq!(record::connections(&output.stdout)?.len(), 100);
+    Ok(())
+}
+
+fn a_pipe_until_a_signal(strace: &Strace, scratch: &Scratch) -> Result<()> {
+    let octets = fs::read(talk::captured(scratch, 1)?)?;
+    let pipe = strace.0.with_extension("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+    let mut reader = Background::start(strace.read()?.arg(&pipe))?;
+    let mut input = File::options().write(true).open(&pipe)?;
+    std::io::Write::write_all(&mut input, &octets)?;
+    // Its first threads are there, and so the handler of signals is.
+    wait::until("the lanes", || {
+        let threads = synfin_tests::privileges::of(reader.id())?;
+        Ok(threads
+            .iter()
+            .any(|thread| thread.name == "lane")
+            .then_some(()))
+    })?;
+    reader.signal(Signal::SIGINT)?;
+    let output = reader.wait()?;
+    drop(input);
+    well(&output)
+}
+
+/// More records than the queue to a reader holds, who lets a second pass before it reads: a bar appears.
+fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
+    let file = talk::captured(scratch, 10_000)?;
+    let (terminal, other) = Terminal::new()?;
+    let mut command = strace.read()?;
+    let mut child = command
+        .arg(file)
+        .stdout(Stdio::piped())
+        .stderr(other)
+        .spawn()?;
+    drop(command);
+    let mut stdout = child.stdout.take().context("its output")?;
+    thread::sleep(Duration::from_millis(1_500));
+    let mut written = String::new();
+    stdout.read_to_string(&mut written)?;
+    let status = wait::until("the end", || Ok(child.try_wait()?))?;
+    let shown = terminal.shown()?;
+    ensure!(
+        status.success() && !shown.contains(REFUSED),
+        "{status}: {shown}"
+    );
+    ensure!(shown.contains(" left"), "no bar: {shown}");
+    assert_eq!(record::connections(&written)?.len(), 10_000);
+    Ok(())
+}
+
+/// A record of system calls.
+struct Strace(PathBuf);
+
+impl Strace {
+    fn trace(&self, link: &Link, arguments: &[&str]) -> Result<Command> {
+        let strace = tool("strace").context("find strace")?;
+        let mut command = link.near.command(strace);
+        self.record(&mut command);
+        command.args(["trace", "-i", NEAR]).args(arguments);
+        Ok(command)
+    }
+
+    fn read(&self) -> Result<Command> {
+        let mut command = Command::new(tool("strace").context("find strace")?);
+        self.record(&mut command);
+        command.args(["read", "--format", "json"]);
+        Ok(command)
+    }
+
+    /// The process is the daemon's own: strace goes aside.
+    fn record(&self, command: &mut Command) {
+        command.args(["-D", "-f", "-qq", "-o"]).arg(&self.0);
+        command.arg(requirement::daemon());
+    }
+
+    /// The names of the calls that were made since the filter was installed.
+    fn calls(&self) -> Result<BTreeSet<String>> {
+        // strace ends after what it records.
+        let record = wait::until("the end of a record", || {
+            let record = fs::read_to_string(&self.0).context("read what strace recorded")?;
+            Ok(record.contains("exit_group(").then_some(record))
+        })?;
+        let mut lines = record.lines().filter_map(|line| line.split_once(' '));
+        let filters = lines
+            .by_ref()
+            .filter(|(_, call)| call.contains("SECCOMP_SET_MODE_FILTER"));
+        ensure!(filters.take(2).count() == 2, "no filter in {record}");
+        // What glibc wants to read of itself is refused without a word.
+        let lines = lines.filter(|(_, call)| !call.contains("/proc/sys/vm/overcommit_memory"));
+        Ok(lines
+            .filter_map(|(_, call)| name(call.trim()))
+            .map(str::to_owned)
+            .collect())
+    }
+}
+
+/// The name of a call that begins in this line of a record.
+fn name(line: &str) -> Option<&str> {
+    let (name, _) = line.split_once('(')?;
+    let is_name = name
+        .chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    is_name.then_some(name)
+}
+
+fn compare(task: Task, made: &BTreeSet<String>) -> Result<()> {
+    let list = calls(task);
+    let unlisted: Vec<_> = made
+        .iter()
+        .filter(|name| !list.iter().any(|call| call.name == **name))
+        .collect();
+    ensure!(
+        unlisted.is_empty(),
+        "made, and not on the list: {unlisted:?}"
+    );
+    let unmade = list
+        .iter()
+        .filter(|call| call.elsewhere.is_none() && !made.contains(call.name));
+    let unmade: Vec<_> = unmade.map(|call| call.name).collect();
+    ensure!(
+        unmade.is_empty(),
+        "on the list, and not made by any path: {unmade:?}"
+    );
+    Ok(())
+}
+
+/// A terminal, and what was written to it.
+struct Terminal(thread::JoinHandle<String>);
+
+impl Terminal {
+    /// Gives the end that a program writes to as well.
+    fn new() -> Result<(Self, OwnedFd)> {
+        let pty = openpty(None, None).context("make a terminal")?;
+        let mut master = File::from(pty.master);
+        let reader = thread::spawn(move || {
+            let mut shown = Vec::new();
+            let mut piece = [0; 4096];
+            // Once nobody can write to it any more, reading fails.
+            while let Ok(len @ 1..) = master.read(&mut piece) {
+                shown.extend_from_slice(&piece[..len]);
+            }
+            String::from_utf8_lossy(&shown).into_owned()
+        });
+        Ok((Self(reader), pty.slave))
+    }
+
+    fn shown(self) -> Result<String> {
+        wait::until("the end of what a terminal shows", || {
+            Ok(self.0.is_finished().then_some(()))
+        })?;
+        self.0
+            .join()
+            .map_err(|_| anyhow::anyhow!("the terminal's reader panicked"))
+    }
+}
+
+fn well(output: &Output) -> Result<()> {
+    ensure!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        output.stderr
+    );
+    ensure!(!output.stderr.contains(REFUSED), "{}", output.stderr);
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! How the process is confined.
+
+use clap::Args;
+
+use crate::sandbox::Account;
+
+/// How the process is confined.
+#[derive(Args, Clone, Debug)]
+pub struct Confining {
+    /// Where it was started as root, go on as this user: a name or number, with a group where it has another
+    /// than its own [default: nobody]
+    #[arg(
+        long,
+        value_name = "USER[:GROUP]",
+        conflicts_with = "no_sandbox",
+        help_heading = "Privileges"
+    )]
+    pub user: Option<Account>,
+
+    /// Keep all privileges while reading what comes from outside, instead of giving up capabilities, user,
+    /// files and system calls
+    #[arg(long, help_heading = "Privileges")]
+    pub no_sandbox: bool,
+}
