@@ -129,6 +129,7 @@ fn help_names_every_flag() -> Result<()> {
         "--duration",
         "--count",
         "--ring-size",
+        "--output-queue",
         "--table-size",
         "--watch-slots",
         "--unproved-rate",

@@ -188,7 +188,9 @@ impl Run {
         let connections = counted_connections(&output.stderr).context("find the summary")?;
         let counted = connections + count("backscatter") + count("probe");
         assert_eq!(told + count("records_dropped"), counted, "{mode}: records");
-        judgement.hold()?;
+        judgement
+            .hold(count("records_dropped"))
+            .with_context(|| format!("{:?}; it said {}", self.times, output.stderr))?;
         let (first, last) = (memory.first(), memory.last());
         let [first, last] = [first, last].map(|most| most.copied().unwrap_or(0));
         ensure!(

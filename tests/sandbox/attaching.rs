@@ -11,7 +11,7 @@ use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use synfin::attach::{Device, LoadOptions, Programs, XdpChoice};
+use synfin::attach::{Device, LinkHeader, LoadOptions, Programs, XdpChoice};
 use synfin::sandbox::attacher::{self, Confine, Teller};
 use synfin::sandbox::{self, Plan, Task};
 use synfin_tests::netns::{FAR, Link, NEAR, Namespace};
@@ -186,7 +186,7 @@ fn watch(programs: &mut Programs, teller: Teller<String>) {
         index,
         kind: Some("veth".into()),
         loopback: false,
-        ethernet: true,
+        header: LinkHeader::Ethernet,
     };
     let told = match programs.attach(&device, XdpChoice::Tcx, true) {
         Ok(attachment) => format!("attached {attachment}"),

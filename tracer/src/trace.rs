@@ -78,7 +78,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let egress = options.direction == Directions::Both;
     let mut attachments = Vec::new();
     for device in &devices {
-        if stop.was_requested().await {
+        if stop.was_signalled().await {
             break;
         }
         attachments.push(programs.attach(device, options.xdp_mode.into(), egress)?);
@@ -145,22 +145,29 @@ impl Stop {
     }
 
     async fn requested(&mut self) {
+        let deadline = self.deadline;
+        tokio::select! {
+            () = self.signal() => {}
+            () = until(deadline) => {}
+        }
+    }
+
+    async fn signal(&mut self) {
         if self.came {
             return;
         }
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            () = until(self.deadline) => {}
         }
         self.came = true;
     }
 
-    /// Whether it came by now.
-    async fn was_requested(&mut self) -> bool {
+    /// Whether a signal came by now.
+    async fn was_signalled(&mut self) -> bool {
         // The runtime takes signals in while nothing else is to be done.
         tokio::task::yield_now().await;
-        self.requested().now_or_never().is_some()
+        self.signal().now_or_never().is_some()
     }
 }
 

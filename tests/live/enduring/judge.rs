@@ -24,8 +24,12 @@ pub(super) struct Judgement {
     marked: usize,
     /// Marked, though nobody stood still and the interface was up.
     marked_in_peace: usize,
-    /// Without a record, while nobody read the events or the records.
-    missing: usize,
+    /// Without a record, while the daemon stood still.
+    lost: usize,
+    /// Without a record otherwise: it was dropped.
+    dropped: usize,
+    /// Of these, while everything was read as far as this machine goes.
+    dropped_in_peace: usize,
     /// Neither whole nor marked, and what the client knows.
     wrong: Vec<String>,
 }
@@ -79,10 +83,10 @@ impl Judgement {
             }
         }
         if records.is_empty() && talk.outcome != Outcome::Failed {
-            self.missing += 1;
-            if !was_stopped && !times.was_unread(talk.span) {
-                self.wrong.push(format!("{talk:?} was not told"));
-            }
+            self.lost += usize::from(was_stopped);
+            self.dropped += usize::from(!was_stopped);
+            let in_peace = !was_stopped && !times.was_unread(talk.span);
+            self.dropped_in_peace += usize::from(in_peace);
         }
         let more = records.iter().filter(|told| !told.is_marked).count() > 1;
         if more && talk.outcome != Outcome::Failed {
@@ -91,8 +95,9 @@ impl Judgement {
         }
     }
 
-    /// That no record is wrong, and that not everything is marked.
-    pub(super) fn hold(&self) -> Result<()> {
+    /// That no record is wrong, that not everything is marked, and that no more lack a record than the
+    /// daemon dropped.
+    pub(super) fn hold(&self, dropped: u64) -> Result<()> {
         let shown: Vec<_> = self.wrong.iter().take(SHOWN).map(String::as_str).collect();
         ensure!(
             self.wrong.is_empty(),
@@ -104,10 +109,14 @@ impl Judgement {
             self.whole > self.marked,
             "more is marked than whole: {self}"
         );
-        // A busy machine catches up later than is reckoned with.
         ensure!(
-            self.marked_in_peace * 20 <= self.whole,
-            "what lacks nothing is marked: {self}"
+            u64::try_from(self.dropped)? <= dropped,
+            "more lack a record than the {dropped} that were dropped: {self}"
+        );
+        // A busy machine reads later than is reckoned with.
+        ensure!(
+            (self.marked_in_peace + self.dropped_in_peace) * 20 <= self.whole,
+            "what lacks nothing is marked, or not told: {self}"
         );
         Ok(())
     }
@@ -133,15 +142,17 @@ impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} connections ({} served, {} refused): {} records whole, {} marked ({} in peace), {} \
-             connections without a record while somebody stood still, {} wrong",
+            "{} connections ({} served, {} refused): {} records whole, {} marked ({} in peace); without a \
+             record {} while the daemon stood still, and {} that were dropped ({} in peace); {} wrong",
             self.talks,
             self.served,
             self.refused,
             self.whole,
             self.marked,
             self.marked_in_peace,
-            self.missing,
+            self.lost,
+            self.dropped,
+            self.dropped_in_peace,
             self.wrong.len(),
         )
     }
