@@ -8,6 +8,7 @@ use synfin_tests::carriers;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN};
+use synfin_tests::pace::paced;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
@@ -116,9 +117,9 @@ fn mutated_frames_in_tunnels_are_seen_alike_and_counted_once() -> Result<()> {
 }
 
 fn mutated(both: &mut Both, samples: &[Vec<u8>]) -> Result<()> {
-    const FRAMES: usize = 30_000;
+    const FRAMES: u32 = 30_000;
     let mut random = fastrand::Rng::with_seed(9293);
-    for number in 0..FRAMES {
+    for number in 0..paced(FRAMES) as usize {
         let mut frame = samples[random.usize(..samples.len())].clone();
         if number % 4 == 0 {
             frame.truncate(random.usize(SHORTEST..=frame.len()));

@@ -22,6 +22,7 @@ pub mod inject;
 pub mod judge;
 pub mod mangle;
 pub mod netns;
+pub mod pace;
 pub mod packets;
 pub mod process;
 pub mod record;
