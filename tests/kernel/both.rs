@@ -18,15 +18,17 @@ use synfin_tests::requirement;
 
 /// What XDP answers to let a frame pass.
 const XDP_PASS: u32 = 2;
-/// The shortest frame of BPF_PROG_TEST_RUN.
+/// An Ethernet header, and the shortest frame of BPF_PROG_TEST_RUN.
 const ETHERNET_LEN: usize = 14;
 /// What a page has room for beside what the kernel puts around a frame.
 const MOST_OF_A_PAGE: usize = 3_712;
 /// What TC answers to let the next program decide: −1.
 const TCX_NEXT: u32 = u32::MAX;
 
-/// The programs.
+/// The programs for devices with an Ethernet header.
 pub(crate) const PROGRAMS: [&str; 3] = ["synfin_xdp", "synfin_ingress", "synfin_egress"];
+/// The programs for devices without: they are given what is behind that header.
+pub(crate) const IP_PROGRAMS: [&str; 2] = ["synfin_ip_in", "synfin_ip_out"];
 
 /// The programs and the tracker.
 pub(crate) struct Both {
@@ -97,6 +99,7 @@ impl Both {
     /// Whether BPF_PROG_TEST_RUN takes the frame for this program: for TC it insists on a whole IP
     /// header behind an IP EtherType, and on one page.
     pub(crate) fn takes(program: &str, frame: &[u8]) -> bool {
+        let frame = seen_by(program, frame);
         let ether_type = frame.get(12..14);
         let ip_header = match ether_type {
             Some([0x08, 0x00]) => 20,
@@ -125,6 +128,7 @@ impl Both {
 
     /// Feeds a frame to a program, and holds the program to letting it pass unchanged.
     pub(crate) fn run(&mut self, program: &'static str, frame: &[u8]) -> Result<()> {
+        let frame = seen_by(program, frame);
         let mut out = vec![0; frame.len()];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -181,7 +185,7 @@ impl Both {
 
     /// The counters of all CPUs, and the number of events that they made.
     pub(crate) fn kernel_counters(&self) -> Result<CpuCounters> {
-        let mut sum: CpuCounters = [0; COUNTERS + 13];
+        let mut sum: CpuCounters = [0; COUNTERS + 16];
         for cpu in self.counters.get(&0, 0)?.iter() {
             // Behind them are words that mean nothing.
             for (total, counter) in sum.iter_mut().zip(cpu).take(COUNTERS + 1) {
@@ -192,7 +196,8 @@ impl Both {
     }
 
     fn track(&mut self, program: &str, frame: &[u8]) -> Came {
-        let direction = if program.starts_with("synfin_egress") {
+        let frame = seen_by(program, frame);
+        let direction = if matches!(program, "synfin_egress" | "synfin_ip_out") {
             Direction::Egress
         } else {
             Direction::Ingress
@@ -201,7 +206,11 @@ impl Both {
             interface: 0,
             direction,
             scope: Scope::default(),
-            link: Link::Ethernet,
+            link: if IP_PROGRAMS.contains(&program) {
+                Link::Ip
+            } else {
+                Link::Ethernet
+            },
         };
         let before = self.tracker.counters();
         // The same clock as the kernel's, so that both watch for the same time.
@@ -223,7 +232,17 @@ pub(crate) fn roomy() -> LoadOptions {
         ring_size: 1 << 20,
         table_size: 1 << 18,
         unproved_per_second: u32::MAX,
+        bare: true,
         ..LoadOptions::default()
+    }
+}
+
+/// What of an Ethernet frame a program is given.
+fn seen_by<'a>(program: &str, frame: &'a [u8]) -> &'a [u8] {
+    if IP_PROGRAMS.contains(&program) {
+        frame.get(ETHERNET_LEN..).unwrap_or_default()
+    } else {
+        frame
     }
 }
 

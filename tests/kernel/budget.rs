@@ -12,7 +12,7 @@ use synfin_tests::cases;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
-use crate::both::{Both, PROGRAMS, roomy};
+use crate::both::{Both, IP_PROGRAMS, PROGRAMS, roomy};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
@@ -80,7 +80,7 @@ fn the_verifier_follows_no_more_than_half_of_what_it_would() -> Result<()> {
             tunnels,
             ..roomy()
         })?;
-        for name in PROGRAMS {
+        for name in PROGRAMS.into_iter().chain(IP_PROGRAMS) {
             let cost = Cost::of(both.programs(), name)?;
             most = most.max(cost.verified);
             writeln!(

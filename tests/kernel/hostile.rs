@@ -12,7 +12,7 @@ use synfin_tests::pace::paced;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
-use crate::both::{Both, Came, PROGRAMS};
+use crate::both::{Both, Came, IP_PROGRAMS, PROGRAMS};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
@@ -67,6 +67,10 @@ fn carried() -> Result<Vec<Vec<u8>>> {
     Ok(frames)
 }
 
+fn every_program() -> impl Iterator<Item = &'static str> + Clone {
+    PROGRAMS.into_iter().chain(IP_PROGRAMS)
+}
+
 /// One frame, one outcome.
 fn counted_once(came: &Came) -> bool {
     frames(&came.counted) == 1
@@ -99,7 +103,7 @@ fn every_truncation_in_a_tunnel_is_seen_alike_and_counted_once() -> Result<()> {
 fn every_truncation(both: &mut Both, samples: Vec<Vec<u8>>) -> Result<()> {
     for frame in samples {
         for len in SHORTEST..=frame.len() {
-            for program in PROGRAMS {
+            for program in every_program() {
                 hold(both, program, &frame[..len])?;
             }
         }
@@ -119,7 +123,7 @@ fn mutated_frames_in_tunnels_are_seen_alike_and_counted_once() -> Result<()> {
 fn mutated(both: &mut Both, samples: &[Vec<u8>]) -> Result<()> {
     const FRAMES: u32 = 30_000;
     let mut random = fastrand::Rng::with_seed(9293);
-    for number in 0..paced(FRAMES) as usize {
+    for (number, program) in (0..paced(FRAMES) as usize).zip(every_program().cycle()) {
         let mut frame = samples[random.usize(..samples.len())].clone();
         if number % 4 == 0 {
             frame.truncate(random.usize(SHORTEST..=frame.len()));
@@ -128,7 +132,7 @@ fn mutated(both: &mut Both, samples: &[Vec<u8>]) -> Result<()> {
             let place = random.usize(12..frame.len().max(13)).min(frame.len() - 1);
             frame[place] = random.u8(..);
         }
-        hold(both, PROGRAMS[number % PROGRAMS.len()], &frame)?;
+        hold(both, program, &frame)?;
     }
     Ok(())
 }

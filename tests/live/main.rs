@@ -1,6 +1,8 @@
 //! synfin on live traffic, between network namespaces that each test makes for itself.
 
 mod article;
+mod attaching;
+mod devices;
 mod flooded;
 mod flooding;
 mod judging;
@@ -18,6 +20,8 @@ use synfin_tests::suite;
 fn main() -> ExitCode {
     let cases = [
         article::cases(),
+        attaching::cases(),
+        devices::cases(),
         flooding::cases(),
         flooded::cases(),
         judging::cases(),

@@ -277,7 +277,11 @@ fn names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn ip(words: &[&str]) -> Result<()> {
+/// Runs `ip`.
+///
+/// # Errors
+/// Where it fails; with what it said.
+pub fn ip(words: &[&str]) -> Result<()> {
     let output = process::run(Command::new("ip").args(words))?;
     let complaint = output.stderr.trim();
     ensure!(

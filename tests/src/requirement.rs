@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use aya::programs::{SchedClassifier, TcAttachType};
 
 use crate::corpus;
+use crate::netns::Namespace;
 
 /// What this machine may be without, by the names of requirements and apart by commas.
 const MAY_LACK: &str = "SYNFIN_MAY_LACK";
@@ -27,6 +28,8 @@ pub enum Requirement {
     Tcx,
     /// Captures that others published: `SYNFIN_CORPUS`.
     Corpus,
+    /// A kind of network device that the kernel has.
+    Device(&'static str),
 }
 
 impl Requirement {
@@ -43,6 +46,8 @@ impl Requirement {
             Self::Tcx if has_tcx() => None,
             Self::Tcx => Some("needs a kernel with TCX, as Linux 6.6".to_owned()),
             Self::Corpus if corpus::directory().is_some() => None,
+            Self::Device(kind) if has_device(kind) => None,
+            Self::Device(kind) => Some(format!("needs a kernel with {kind} devices")),
             Self::Corpus => Some(format!(
                 "needs a corpus of captures in {}",
                 corpus::VARIABLE
@@ -51,17 +56,19 @@ impl Requirement {
     }
 
     /// Whether a machine that must be able to run everything may do without: what does not belong
-    /// to the repository cannot be installed, and in [`MAY_LACK`] is what was left out on purpose.
+    /// to the repository, or to the kernel, cannot be installed, and in [`MAY_LACK`] is what was left
+    /// out on purpose.
     #[must_use]
     pub fn is_optional(self) -> bool {
         let may_lack = env::var(MAY_LACK).unwrap_or_default();
-        matches!(self, Self::Corpus) || may_lack.split(',').any(|name| name == self.name())
+        matches!(self, Self::Corpus | Self::Device(_))
+            || may_lack.split(',').any(|name| name == self.name())
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
-            Self::Tool(name) => name,
+            Self::Tool(name) | Self::Device(name) => name,
             Self::Daemon => "daemon",
             Self::BpfObject => "bpf",
             Self::Tcx => "tcx",
@@ -103,6 +110,12 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|directory| directory.join(name))
         .find(|candidate| is_program(candidate))
+}
+
+fn has_device(kind: &str) -> bool {
+    // In a namespace of its own, which takes the device along.
+    let made = Namespace::new().and_then(|inside| inside.ip(&["link", "add", "type", kind]));
+    made.is_ok()
 }
 
 fn is_program(path: &Path) -> bool {

@@ -8,6 +8,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::evidence;
 use crate::netns;
+use crate::report;
 use crate::requirement::{Requirement, must_all_run};
 use crate::scratch;
 
@@ -74,7 +75,9 @@ fn trial(case: Case) -> Trial {
         if lacks.is_empty() {
             return attempt(case.body).map(|()| Completion::Completed);
         }
-        Ok(Completion::ignored_with(lacks.join(", ")))
+        let reason = lacks.join(", ");
+        report::tell_not_run(name, &reason).map_err(|error| format!("{error:?}"))?;
+        Ok(Completion::ignored_with(reason))
     })
 }
 

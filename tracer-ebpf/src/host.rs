@@ -39,14 +39,14 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn hand_on(&self, located: &Located) {
         // SAFETY: the element belongs to this CPU.
-        unsafe { ptr::write_volatile(&raw mut (*self.cpu).forgotten, located.pack()) };
+        unsafe { ptr::write_volatile(&raw mut (*self.cpu).located, located.pack()) };
     }
 
     /// The place that was left. The verifier knows nothing of it.
     #[inline(always)]
     pub(crate) fn handed_on(&self) -> Located {
         // SAFETY: as above.
-        Located::unpack(unsafe { ptr::read_volatile(&raw const (*self.cpu).forgotten) })
+        Located::unpack(unsafe { ptr::read_volatile(&raw const (*self.cpu).located) })
     }
 
     /// How many connections found no place on this CPU.
@@ -194,6 +194,11 @@ impl Host for Kernel {
             ptr::write_volatile(place, word);
             ptr::read_volatile(place)
         }
+    }
+
+    #[inline(always)]
+    fn again(&self, _: &Located) -> Located {
+        self.handed_on()
     }
 
     #[inline(always)]

@@ -66,6 +66,8 @@ pub(crate) struct Cpu {
     pub(crate) next_flow: u32,
     /// The key of the connection at hand.
     pub(crate) key: Key,
+    /// The place of the segment at hand.
+    pub(crate) located: [u64; 3],
     /// Where words go and come back without the verifier's knowledge of them.
     pub(crate) forgotten: [u64; 3],
 }

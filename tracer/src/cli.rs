@@ -1,5 +1,6 @@
 //! The command line.
 
+mod detach;
 mod ends;
 mod limits;
 mod printing;
@@ -16,6 +17,7 @@ use synfin_ebpf::wire::Tunnels;
 
 use crate::attach::XdpChoice;
 
+pub use detach::Detach;
 pub use ends::Ends;
 pub use limits::Limits;
 pub use printing::{Format, Printing};
@@ -40,6 +42,7 @@ impl Cli {
         let (ends, carriers, printing) = match &cli.command {
             Command::Trace(trace) => (&trace.ends, &trace.carriers, &trace.printing),
             Command::Read(read) => (&read.ends, &read.carriers, &read.printing),
+            Command::Detach(_) => return cli,
         };
         let wrong = |kind, error| -> ! { Self::command().error(kind, error).exit() };
         if let Some(error) = ends.filter().err().or_else(|| carriers.tunnels().err()) {
@@ -59,6 +62,9 @@ pub enum Command {
     Trace(Trace),
     /// Read connections from captures: pcap and pcapng.
     Read(Read),
+    /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
+    /// and what others attached stays.
+    Detach(Detach),
 }
 
 /// Options of `synfin trace`.
@@ -136,8 +142,9 @@ pub struct Trace {
     #[arg(long, help_heading = "What to trace")]
     pub account: bool,
 
-    /// Hook for what arrives. auto takes native XDP on a NIC, and TCX on veth and other software
-    /// devices, which native XDP would slow down
+    /// Hook for what arrives; tcx and clsact are for what leaves, too. auto takes native XDP on a
+    /// NIC, and TCX on software devices, which native XDP would slow down, and where a driver refuses
+    /// XDP; clsact where the kernel has no TCX
     #[arg(
         long,
         value_enum,
@@ -177,8 +184,12 @@ pub enum XdpMode {
     Auto,
     /// XDP in the driver
     Native,
-    /// TC, after the driver
+    /// XDP after the driver; switches GRO off for the interface
+    Generic,
+    /// TC, after the driver, by a TCX link (Linux 6.6)
     Tcx,
+    /// TC by a filter, as kernels before 6.6 have it
+    Clsact,
 }
 
 impl From<XdpMode> for XdpChoice {
@@ -186,7 +197,9 @@ impl From<XdpMode> for XdpChoice {
         match mode {
             XdpMode::Auto => Self::Auto,
             XdpMode::Native => Self::Native,
+            XdpMode::Generic => Self::Generic,
             XdpMode::Tcx => Self::Tcx,
+            XdpMode::Clsact => Self::Clsact,
         }
     }
 }
@@ -212,6 +225,7 @@ mod tests {
             match Cli::try_parse_from(all).unwrap().command {
                 Command::Trace(trace) => trace.tunnels(),
                 Command::Read(read) => read.carriers.tunnels(),
+                Command::Detach(_) => unreachable!("it was not asked for"),
             }
         };
         assert_eq!(tunnels(&[]), Ok(Tunnels::OFF));

@@ -7,6 +7,7 @@ pub mod assembler;
 pub mod attach;
 pub mod behind;
 pub mod cli;
+pub mod detach;
 pub mod flood;
 pub mod loss;
 pub mod outlet;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use synfin::cli::{Cli, Command};
+use synfin::detach;
 use synfin::read;
 use synfin::say::say;
 use synfin::trace;
@@ -11,6 +12,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse_checked().command {
         Command::Trace(options) => trace::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::Detach(options) => detach::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
-use crate::attach::{Device, LoadOptions, Programs, Watcher};
+use crate::attach::{Device, LinkHeader, LoadOptions, Programs, Watcher};
 use crate::cli::{Directions, Trace};
 use crate::flood::Marked;
 use crate::loss::Losses;
@@ -64,6 +64,9 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         tunnels,
         watch_slots: sizes.watch_slots,
         unproved_per_second: sizes.unproved_rate,
+        bare: devices
+            .iter()
+            .any(|device| device.header == LinkHeader::None),
     })?;
     let mut reader = Reader::new(&mut programs, options, &devices)?;
     let egress = options.direction == Directions::Both;

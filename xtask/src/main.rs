@@ -21,6 +21,7 @@ mod netns;
 mod packages;
 mod privilege;
 mod process;
+mod report;
 mod run;
 mod services;
 mod setup;
@@ -97,6 +98,9 @@ enum Task {
         /// Only what needs no kernel, built for another architecture and emulated
         #[arg(long, value_enum, conflicts_with_all = ["kernel", "args", "harness"])]
         arch: Option<arch::Arch>,
+        /// Only the tests that attach to devices; prints what each attached and traced as a table
+        #[arg(long, conflicts_with_all = ["kernel", "args", "harness"])]
+        report: bool,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -145,6 +149,11 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test {
             arch: Some(arch), ..
         } => arch::test(&workspace, arch),
+        Task::Test {
+            unprivileged,
+            report: true,
+            ..
+        } => report::devices(&workspace, unprivileged),
         Task::Test {
             unprivileged,
             guest,

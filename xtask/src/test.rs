@@ -39,12 +39,23 @@ pub(crate) fn some(
     args: &[OsString],
     harness: &[OsString],
 ) -> Result<()> {
+    exec::run(&mut command(workspace, unprivileged, guest, args, harness)?)
+}
+
+/// Builds everything; the `cargo test` that [`some`] runs then.
+pub(crate) fn command(
+    workspace: &Workspace,
+    unprivileged: bool,
+    guest: &guest::Options,
+    args: &[OsString],
+    harness: &[OsString],
+) -> Result<Command> {
     build::all(workspace)?;
     if let Err(error) = packages::obtain(packages::TESTS) {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
-    exec::run(&mut command(workspace, unprivileged, guest, args, harness)?)
+    cargo_test(workspace, unprivileged, guest, args, harness)
 }
 
 /// Runs the tests that ask the kernel in virtual machines with another one.
@@ -58,12 +69,12 @@ pub(crate) fn in_guests(workspace: &Workspace, version: &str) -> Result<()> {
 pub(crate) fn verifier(workspace: &Workspace, guest: &guest::Options) -> Result<()> {
     let args = ["--package", "synfin-tests", "--test", "kernel"].map(OsString::from);
     build::ebpf(workspace)?;
-    let mut command = command(workspace, false, guest, &args, &["budget::".into()])?;
+    let mut command = cargo_test(workspace, false, guest, &args, &["budget::".into()])?;
     // Asked for by itself, it may not be left out where something is missing.
     exec::run(command.env("CI", "true"))
 }
 
-fn command(
+fn cargo_test(
     workspace: &Workspace,
     unprivileged: bool,
     guest: &guest::Options,

@@ -55,6 +55,11 @@ impl Workspace {
         self.root.join("target/tools")
     }
 
+    /// Where the tests tell what they attached to.
+    pub(crate) fn report(&self) -> PathBuf {
+        self.root.join("target/devices.jsonl")
+    }
+
     /// Where captures to measure with are made.
     pub(crate) fn bench(&self) -> PathBuf {
         self.root.join("target/bench")

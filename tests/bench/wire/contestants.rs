@@ -10,7 +10,6 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
-use synfin::attach::Ingress;
 use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::netns::{Link, NEAR};
 use synfin_tests::process::{Background, Output};
@@ -29,6 +28,13 @@ pub(crate) const TSHARK: &str = "tshark, flags filtered";
 
 /// What others have to look at to see openings and closings.
 const FLAGS: &str = "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0";
+
+/// The hooks for what arrives that are measured; what leaves is seen on TCX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ingress {
+    NativeXdp,
+    Tcx,
+}
 
 /// Someone who watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,11 @@ use aya::programs::xdp::XdpLink;
 use aya::programs::{LinkOrder, TcAttachType, TestRun as _, TestRunAttrs, TestRunOptions, XdpMode};
 use aya::util::nr_cpus;
 use nix::net::if_::if_nametoindex;
-use synfin::attach::{Ingress, LoadOptions, Programs};
+use synfin::attach::{LoadOptions, Programs};
 use synfin_tests::frames::Frame;
 use synfin_tests::netns::{FAR, Link, NEAR};
+
+use crate::contestants::Ingress;
 
 /// Frames that the kernel makes before it hands them on.
 const BATCH: u32 = 64;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use synfin::attach::Ingress;
 use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::netns::FAR;
 use synfin_tests::process::Output;
@@ -13,7 +12,7 @@ use synfin_tests::record::{self, Connection};
 use synfin_tests::talks::Talks;
 use synfin_tests::tallies;
 
-use crate::contestants::{self, Contestant};
+use crate::contestants::{self, Contestant, Ingress};
 use crate::flooding::{self, EVERYWHERE};
 use crate::place;
 use crate::programs::Bench;

@@ -87,7 +87,7 @@ fn turned_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn turned_tc(ctx: TcContext) -> i32 {
     turn(ctx.data(), ctx.data_end());
-    tc::look(&ctx, Direction::Ingress)
+    tc::look_at_ethernet(&ctx, Direction::Ingress)
 }
 
 /// Makes the frame one of the next connection.

@@ -187,7 +187,7 @@ impl Reject {
     }
 }
 
-/// What is found right behind an Ethernet header.
+/// What is found right behind an Ethernet header, or where a frame begins with an IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plain {
     /// A TCP header behind that of an IP packet.
@@ -198,14 +198,11 @@ pub enum Plain {
     Other,
 }
 
-/// The short way to what most frames are: TCP in IP in Ethernet. It is made of the same parts as
-/// [`locate`], and finds the same.
+/// The short way to what most frames are: TCP in IP, in Ethernet where the device has that. It is made
+/// of the same parts as [`locate`], and finds the same.
 #[inline(always)]
 pub fn plain<F: Octets + ?Sized>(frame: &F, link: Link, scope: Scope, tunnels: &Tunnels) -> Plain {
-    if link != Link::Ethernet {
-        return Plain::Other;
-    }
-    match plain_tcp(frame, scope) {
+    match plain_tcp(frame, link, scope) {
         Ok(located) => Plain::Tcp(located),
         Err(Stop::NotTcp) if !tunnels.is_on() => Plain::NotTcp,
         Err(_) => Plain::Other,
@@ -213,11 +210,20 @@ pub fn plain<F: Octets + ?Sized>(frame: &F, link: Link, scope: Scope, tunnels: &
 }
 
 #[inline(always)]
-fn plain_tcp<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Located, Stop> {
-    let ether_type = frame
-        .be16(link::ETHERNET_TYPE)
-        .ok_or(Reject::TruncatedLink)?;
-    let offset = link::ETHERNET_LEN;
+fn plain_tcp<F: Octets + ?Sized>(frame: &F, link: Link, scope: Scope) -> Result<Located, Stop> {
+    // Any reject sends it the longer way.
+    let (ether_type, offset) = match link {
+        Link::Ethernet => {
+            let ether_type = frame.be16(link::ETHERNET_TYPE);
+            let ether_type = ether_type.ok_or(Reject::TruncatedLink)?;
+            (ether_type, link::ETHERNET_LEN)
+        }
+        Link::Ip => match ip::ether_type(frame, 0) {
+            Some(Some(ether_type)) => (ether_type, 0),
+            _ => return Err(Reject::BadIpVersion.into()),
+        },
+        _ => return Err(Reject::TruncatedLink.into()),
+    };
     let (version, transport) = match ether_type {
         ethertype::IPV4 => {
             let tcp = |protocol| protocol == ip::TCP;
@@ -227,7 +233,6 @@ fn plain_tcp<F: Octets + ?Sized>(frame: &F, scope: Scope) -> Result<Located, Sto
             let transport = ipv6::header(frame, offset, 0)?;
             match transport.protocol {
                 ip::TCP => (Version::V6, transport),
-                // Any reject sends it the longer way.
                 other if ipv6::is_extension(other) => return Err(Reject::TooManyExtensions.into()),
                 _ => return Err(Stop::NotTcp),
             }

@@ -458,9 +458,16 @@ proptest! {
             prop_assert!(located.hash(frame.as_slice()).is_ok());
             let (len, _) = copied_options(&located, frame.as_slice());
             prop_assert_eq!(len, located.options_len);
-            // The short way finds the same, where it finds something.
-            if let Plain::Tcp(plain) = plain(frame.as_slice(), Link::Ethernet, Scope::default(), &Tunnels::OFF) {
-                prop_assert_eq!(plain, located);
+        }
+        // The short way finds the same, where it finds something.
+        for (link, octets) in [(Link::Ethernet, &frame), (Link::Ip, &packet)] {
+            let (octets, scope, off) = (octets.as_slice(), Scope::default(), &Tunnels::OFF);
+            let short = plain(octets, link, scope, off);
+            let long = locate(octets, link, scope, off, |words| words);
+            match short {
+                Plain::Tcp(located) => prop_assert_eq!(long, Ok(Some(located))),
+                Plain::NotTcp => prop_assert_eq!(long, Ok(None)),
+                Plain::Other => {}
             }
         }
     }

@@ -24,8 +24,39 @@ pub struct Device {
     pub kind: Option<String>,
     /// The loopback device.
     pub loopback: bool,
-    /// Its frames begin with an Ethernet header.
-    pub ethernet: bool,
+    /// What its frames begin with.
+    pub header: LinkHeader,
+}
+
+/// What the frames of a device begin with, by its type (`ARPHRD_…` of `linux/if_arp.h`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkHeader {
+    /// An Ethernet header.
+    Ethernet,
+    /// None: they are IP packets.
+    None,
+    /// Something that is not read, by the name of its type.
+    Other(String),
+}
+
+impl From<LinkLayerType> for LinkHeader {
+    fn from(layer: LinkLayerType) -> Self {
+        match layer {
+            // Loopback frames carry an Ethernet header of zeros.
+            LinkLayerType::Ether | LinkLayerType::Loopback => Self::Ethernet,
+            // TUN, WireGuard; PPP, whose header the driver adds and takes off; modems; tunnels of IP,
+            // whose outer header is likewise the driver's.
+            LinkLayerType::None
+            | LinkLayerType::Ppp
+            | LinkLayerType::Rawip
+            | LinkLayerType::Tunnel
+            | LinkLayerType::Tunnel6
+            | LinkLayerType::Sit
+            | LinkLayerType::Ipgre
+            | LinkLayerType::Ip6gre => Self::None,
+            other => Self::Other(other.to_string()),
+        }
+    }
 }
 
 impl Device {
@@ -44,17 +75,21 @@ impl Device {
         }
     }
 
+    /// All devices of this network namespace.
+    ///
+    /// # Errors
+    /// Where netlink fails.
+    pub async fn all() -> Result<Vec<Self>, AttachError> {
+        all().await.map_err(AttachError::Netlink)
+    }
+
     fn new(message: &LinkMessage) -> Self {
         let mut device = Self {
             name: String::new(),
             index: message.header.index,
             kind: None,
             loopback: message.header.link_layer_type == LinkLayerType::Loopback,
-            // Loopback frames carry an Ethernet header of zeros.
-            ethernet: matches!(
-                message.header.link_layer_type,
-                LinkLayerType::Ether | LinkLayerType::Loopback
-            ),
+            header: message.header.link_layer_type.into(),
         };
         for attribute in &message.attributes {
             match attribute {
@@ -144,5 +179,27 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.connection.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_frames_begin_with_is_told_by_the_type_of_the_device() {
+        // ARPHRD_ETHER, _LOOPBACK; _NONE, _PPP, _RAWIP, _TUNNEL, _TUNNEL6, _SIT, _IPGRE, _IP6GRE.
+        for (types, header) in [
+            (&[1, 772][..], LinkHeader::Ethernet),
+            (
+                &[65534, 512, 519, 768, 769, 776, 778, 823],
+                LinkHeader::None,
+            ),
+            (&[32], LinkHeader::Other("INFINIBAND".into())),
+        ] {
+            for layer in types {
+                assert_eq!(LinkHeader::from(LinkLayerType::from(*layer)), header);
+            }
+        }
     }
 }

@@ -6,11 +6,12 @@ use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::ProgramError;
 use aya::programs::tc::TcError;
+use aya::programs::xdp::XdpError;
 use aya::sys::SyscallError;
 use nix::errno::Errno;
 use thiserror::Error;
 
-use super::{Device, LoadOptions};
+use super::{Device, Hook, LoadOptions};
 
 /// A failure to load or attach.
 #[derive(Debug, Error)]
@@ -55,33 +56,31 @@ pub enum AttachError {
         /// The names that there are.
         there_are: Vec<String>,
     },
-    /// The device's frames have no Ethernet header.
-    #[error("{0} has no Ethernet header, and synfin reads only Ethernet so far")]
-    NotEthernet(String),
-    /// Native XDP was asked for and is not to be had.
+    /// The device's frames begin with something that is not read.
     #[error(
-        "native XDP does not attach to {name}: {reason}; `--xdp-mode tcx` looks at the same \
-         frames a little later"
+        "{name} is of the type {layer}: synfin reads frames that begin with an Ethernet or an IP header"
     )]
-    NoNativeXdp {
+    UnknownLink {
+        /// The device.
+        name: String,
+        /// Its type.
+        layer: String,
+    },
+    /// A hook is not to be had on a device.
+    #[error("{hook} does not attach to {name}: {reason}{}", hook.instead())]
+    Refused {
+        /// The hook.
+        hook: Hook,
         /// The device.
         name: String,
         /// In plain words.
         reason: String,
     },
-    /// The kernel has no TCX.
-    #[error("TCX does not attach to {name}: this kernel is {release}, and TCX came with Linux 6.6")]
-    NoTcx {
-        /// The device.
-        name: String,
-        /// The running kernel's release.
-        release: String,
-    },
     /// Attaching failed in another way.
     #[error("{hook} does not attach to {name}")]
     Attach {
         /// The hook.
-        hook: &'static str,
+        hook: Hook,
         /// The device.
         name: String,
         /// What the kernel said.
@@ -140,27 +139,93 @@ impl AttachError {
     }
 
     /// What a failure to attach means.
-    pub(super) fn attach(hook: &'static str, device: &Device, error: ProgramError) -> Self {
+    pub(super) fn attach(hook: Hook, device: &Device, error: ProgramError) -> Self {
         let name = device.name.clone();
-        match program_errno(&error) {
-            Some(Errno::EPERM | Errno::EACCES) => Self::NoPermission {
-                what: "attach BPF programs",
-            },
-            Some(Errno::ENODEV) => Self::NoDevice {
+        let Some(errno) = program_errno(&error) else {
+            return Self::Attach {
+                hook,
                 name,
-                there_are: Vec::new(),
-            },
-            Some(Errno::EINVAL) if hook == "TCX" => Self::NoTcx {
-                name,
-                release: release(),
-            },
-            _ => Self::Attach {
+                source: error,
+            };
+        };
+        match (Self::at_device(device, errno), refusal(hook, errno)) {
+            (Some(error), _) => error,
+            (None, Some(reason)) => {
+                let said = words(&error).unwrap_or_else(|| reason.into());
+                Self::Refused {
+                    hook,
+                    name,
+                    reason: said,
+                }
+            }
+            (None, None) => Self::Attach {
                 hook,
                 name,
                 source: error,
             },
         }
     }
+
+    /// What a failure of a clsact qdisc or its filters means.
+    pub(super) fn clsact(device: &Device, error: &io::Error) -> Self {
+        Self::at_device(device, errno(error)).unwrap_or_else(|| Self::Refused {
+            hook: Hook::Clsact,
+            name: device.name.clone(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// What has nothing to do with the hook.
+    fn at_device(device: &Device, errno: Errno) -> Option<Self> {
+        match errno {
+            Errno::EPERM | Errno::EACCES => Some(Self::NoPermission {
+                what: "attach or detach BPF programs",
+            }),
+            Errno::ENODEV => Some(Self::NoDevice {
+                name: device.name.clone(),
+                there_are: Vec::new(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// In plain words, why a driver or the kernel has not got a hook.
+fn refusal(hook: Hook, errno: Errno) -> Option<&'static str> {
+    match (hook, errno) {
+        (Hook::NativeXdp | Hook::GenericXdp, Errno::EBUSY) => {
+            Some("another XDP program is attached already")
+        }
+        (Hook::NativeXdp | Hook::GenericXdp, Errno::EEXIST) => {
+            Some("an XDP program is attached already in another mode")
+        }
+        (Hook::NativeXdp, Errno::EOPNOTSUPP) => {
+            Some("its driver has no native XDP, or not together with its GRO_HW, LRO or offloads")
+        }
+        (Hook::NativeXdp, Errno::ERANGE | Errno::EFBIG | Errno::EMSGSIZE) => {
+            Some("its MTU is too large for XDP")
+        }
+        (Hook::NativeXdp, Errno::ENOSPC | Errno::ENOMEM) => Some("it has too few queues for XDP"),
+        (Hook::NativeXdp, Errno::ENOTCONN) => Some("its other end is gone"),
+        (Hook::NativeXdp, Errno::EINVAL) => {
+            Some("its driver refuses it: its MTU, LRO or queue settings do not fit XDP")
+        }
+        (Hook::Tcx, Errno::EINVAL | Errno::EOPNOTSUPP | Errno::E2BIG) => {
+            Some("this kernel has no TCX, which came with Linux 6.6")
+        }
+        (Hook::Tcx, Errno::ERANGE) => Some("it has all the TCX programs that it can have"),
+        _ => None,
+    }
+}
+
+/// What the driver itself said, where it said something (netlink's extended acknowledgment).
+fn words(error: &ProgramError) -> Option<String> {
+    let ProgramError::XdpError(XdpError::NetlinkError(error)) = error else {
+        return None;
+    };
+    let words = error.to_string();
+    let words = words.split_once('"')?.1.rsplit_once('"')?.0;
+    (!words.is_empty()).then(|| format!("its driver says {words:?}"))
 }
 
 impl From<ProgramError> for AttachError {
@@ -180,6 +245,9 @@ fn program_errno(error: &ProgramError) -> Option<Errno> {
         ProgramError::LoadError { io_error, .. }
         | ProgramError::SyscallError(SyscallError { io_error, .. })
         | ProgramError::TcError(TcError::IoError(io_error)) => Some(errno(io_error)),
+        ProgramError::XdpError(XdpError::NetlinkError(error)) => {
+            error.raw_os_error().map(Errno::from_raw)
+        }
         _ => None,
     }
 }
@@ -198,6 +266,7 @@ fn release() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LinkHeader;
     use super::*;
 
     fn creating(name: &str, errno: Errno) -> String {
@@ -219,6 +288,41 @@ mod tests {
             message.contains("ring buffer") && message.contains("5.8"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_plain_words_with_what_to_do_instead() {
+        let device = Device {
+            name: "eth0".into(),
+            index: 2,
+            kind: None,
+            loopback: false,
+            header: LinkHeader::Ethernet,
+        };
+        let refused = |hook, errno| {
+            let error = ProgramError::SyscallError(SyscallError {
+                call: "bpf_link_create",
+                io_error: io::Error::from(errno),
+            });
+            AttachError::attach(hook, &device, error).to_string()
+        };
+        for (hook, errno, said) in [
+            (
+                Hook::NativeXdp,
+                Errno::EBUSY,
+                "another XDP program is attached",
+            ),
+            (Hook::NativeXdp, Errno::EOPNOTSUPP, "GRO_HW, LRO"),
+            (Hook::NativeXdp, Errno::ERANGE, "MTU is too large"),
+            (Hook::NativeXdp, Errno::ENOSPC, "too few queues"),
+            (Hook::NativeXdp, Errno::EBUSY, "`--xdp-mode tcx`"),
+            (Hook::Tcx, Errno::EINVAL, "Linux 6.6"),
+            (Hook::Tcx, Errno::EINVAL, "`--xdp-mode clsact`"),
+            (Hook::Tcx, Errno::EPERM, "sudo"),
+        ] {
+            let message = refused(hook, errno);
+            assert!(message.contains(said), "{message}");
+        }
     }
 
     #[test]

@@ -1,34 +1,72 @@
-//! Which hook takes what arrives on a device, and attaching there.
+//! Which hooks take what arrives on a device and what leaves it.
+//!
+//! Nothing is guessed from the kernel's version: a hook is tried, and where it is not to be had the
+//! next one is. Attaching itself is in [`super::link`].
 
 use std::fmt;
-use std::io;
 
-use aya::programs::tc::TcAttachOptions;
-use aya::programs::{LinkOrder, ProgramError, TcAttachType, XdpMode};
-use aya::sys::SyscallError;
-use nix::errno::Errno;
-
-use super::{AttachError, Device, Programs};
+use super::{AttachError, Device, LinkHeader};
 
 /// What the user asked for with `--xdp-mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpChoice {
-    /// The better one for the device.
+    /// The best one that the device has.
     #[default]
     Auto,
     /// Native XDP or nothing.
     Native,
-    /// TCX ingress.
+    /// Generic XDP or nothing.
+    Generic,
+    /// TCX or nothing, in both directions.
     Tcx,
+    /// Filters of a clsact qdisc or nothing, in both directions.
+    Clsact,
 }
 
-/// The hook that sees what arrives.
+/// A place where the kernel shows frames to programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ingress {
+pub enum Hook {
     /// XDP in the driver.
     NativeXdp,
+    /// XDP behind the driver.
+    GenericXdp,
     /// TC, through a TCX link.
     Tcx,
+    /// TC, through a filter of a clsact qdisc.
+    Clsact,
+}
+
+/// Which way the frames go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// They arrive.
+    In,
+    /// They leave.
+    Out,
+}
+
+impl Hook {
+    /// What the user may try where this hook was asked for and is not to be had.
+    pub(super) const fn instead(self) -> &'static str {
+        match self {
+            Self::NativeXdp | Self::GenericXdp => {
+                "; `--xdp-mode tcx` looks at the same frames a little later"
+            }
+            Self::Tcx => "; `--xdp-mode clsact` looks at the same place",
+            Self::Clsact => "",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NativeXdp => "native XDP",
+            Self::GenericXdp => "generic XDP",
+            Self::Tcx => "TCX",
+            Self::Clsact => "clsact",
+        })
+    }
 }
 
 /// What was attached where, and why.
@@ -37,174 +75,255 @@ pub struct Attachment {
     /// The device.
     pub device: Device,
     /// The hook that sees what arrives.
-    pub ingress: Ingress,
-    /// Whether what leaves is seen, too.
-    pub egress: bool,
-    /// Why this hook, where that was not asked for.
-    pub reason: Option<String>,
+    pub ingress: Hook,
+    /// The hook that sees what leaves, where that is looked at.
+    pub egress: Option<Hook>,
+    /// Why these hooks, where they were not asked for, and what else is to be known of them.
+    pub notes: Vec<String>,
+}
+
+impl Attachment {
+    /// Whether something is attached that does not go by itself when the process is killed.
+    #[must_use]
+    pub fn may_outlive(&self) -> bool {
+        self.ingress == Hook::Clsact || self.egress == Some(Hook::Clsact)
+    }
 }
 
 impl fmt::Display for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ingress = match self.ingress {
-            Ingress::NativeXdp => "native XDP ingress",
-            Ingress::Tcx => "TCX ingress",
-        };
-        write!(f, "{}: {ingress}", self.device.name)?;
-        if self.egress {
-            write!(f, ", TCX egress")?;
+        write!(f, "{}: {} ingress", self.device.name, self.ingress)?;
+        if let Some(egress) = self.egress {
+            write!(f, ", {egress} egress")?;
         }
-        match &self.reason {
-            Some(reason) => write!(f, " (auto: {reason})"),
-            None => Ok(()),
+        if !self.notes.is_empty() {
+            write!(f, " ({})", self.notes.join("; "))?;
         }
+        Ok(())
     }
 }
 
-impl Programs {
-    /// Attaches to a device, in both directions where `egress` is set.
-    ///
-    /// # Errors
-    /// Where the device has no Ethernet header, or the kernel or driver refuses.
-    pub fn attach(
-        &mut self,
-        device: &Device,
-        choice: XdpChoice,
-        egress: bool,
-    ) -> Result<Attachment, AttachError> {
-        if !device.ethernet {
-            return Err(AttachError::NotEthernet(device.name.clone()));
-        }
-        // Loopback shows each packet on its way out and again on its way in.
-        let egress = egress && !device.loopback;
-        let (ingress, reason) = self.attach_ingress(device, choice)?;
-        if egress {
-            self.attach_tcx(Self::EGRESS, device, TcAttachType::Egress)?;
-        }
-        Ok(Attachment {
-            device: device.clone(),
-            ingress,
-            egress,
-            reason,
-        })
-    }
+/// What generic XDP costs everybody (`netif_elide_gro` of the kernel).
+const NO_GRO: &str = "generic XDP switches GRO off for this device";
 
-    fn attach_ingress(
-        &mut self,
-        device: &Device,
-        choice: XdpChoice,
-    ) -> Result<(Ingress, Option<String>), AttachError> {
-        let reason = match choice {
-            XdpChoice::Native => {
-                self.attach_native(device)?;
-                return Ok((Ingress::NativeXdp, None));
+/// Attaches in both directions where `egress` is set, each by the first hook of those that the choice
+/// allows that is to be had; `attach` does it.
+pub(super) fn attach_with(
+    device: &Device,
+    choice: XdpChoice,
+    egress: bool,
+    mut attach: impl FnMut(Hook, Way) -> Result<(), AttachError>,
+) -> Result<Attachment, AttachError> {
+    let mut notes = Vec::new();
+    let (before, last) = match choice {
+        XdpChoice::Native => (&[][..], Hook::NativeXdp),
+        XdpChoice::Generic => (&[][..], Hook::GenericXdp),
+        XdpChoice::Tcx => (&[][..], Hook::Tcx),
+        XdpChoice::Clsact => (&[][..], Hook::Clsact),
+        XdpChoice::Auto => {
+            let without = better_without_xdp(device);
+            let hooks = match without {
+                None => (
+                    &[Hook::NativeXdp, Hook::Tcx, Hook::Clsact][..],
+                    Hook::GenericXdp,
+                ),
+                Some(_) if device.header == LinkHeader::None => (&[Hook::Tcx][..], Hook::Clsact),
+                Some(_) => (&[Hook::Tcx, Hook::Clsact][..], Hook::GenericXdp),
+            };
+            notes.extend(without);
+            hooks
+        }
+    };
+    let ingress = first(before, last, &mut notes, |hook| attach(hook, Way::In))?;
+    if choice == XdpChoice::Auto {
+        if ingress == Hook::NativeXdp {
+            notes.push("a hardware NIC".into());
+        }
+        if let Some(note) = notes.first_mut() {
+            note.insert_str(0, "auto: ");
+        }
+    }
+    if ingress == Hook::GenericXdp {
+        notes.push(NO_GRO.into());
+    }
+    // Loopback shows each packet on its way out and again on its way in.
+    let egress = if egress && !device.loopback {
+        let (before, last) = match choice {
+            XdpChoice::Tcx => (&[][..], Hook::Tcx),
+            XdpChoice::Clsact => (&[][..], Hook::Clsact),
+            XdpChoice::Auto | XdpChoice::Native | XdpChoice::Generic => {
+                (&[Hook::Tcx][..], Hook::Clsact)
             }
-            XdpChoice::Tcx => None,
-            XdpChoice::Auto => match software(device) {
-                Some(reason) => Some(reason),
-                None => match self.attach_native(device) {
-                    Ok(()) => return Ok((Ingress::NativeXdp, Some("a hardware NIC".into()))),
-                    Err(AttachError::NoNativeXdp { reason, .. }) => Some(reason),
-                    Err(error) => return Err(error),
-                },
-            },
         };
-        self.attach_tcx(Self::INGRESS, device, TcAttachType::Ingress)?;
-        Ok((Ingress::Tcx, reason))
-    }
-
-    fn attach_native(&mut self, device: &Device) -> Result<(), AttachError> {
-        match self
-            .xdp(Self::XDP)?
-            .attach_to_if_index(device.index, XdpMode::Driver)
-        {
-            Ok(_) => Ok(()),
-            Err(error) => Err(match refusal(&error) {
-                Some(reason) => AttachError::NoNativeXdp {
-                    name: device.name.clone(),
-                    reason: reason.into(),
-                },
-                None => AttachError::attach("native XDP", device, error),
-            }),
-        }
-    }
-
-    fn attach_tcx(
-        &mut self,
-        program: &'static str,
-        device: &Device,
-        direction: TcAttachType,
-    ) -> Result<(), AttachError> {
-        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-        let classifier = self.classifier(program)?;
-        match classifier.attach_with_options(&device.name, direction, options) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(AttachError::attach("TCX", device, error)),
-        }
-    }
+        let egress = first(before, last, &mut notes, |hook| attach(hook, Way::Out))?;
+        Some(egress)
+    } else {
+        None
+    };
+    Ok(Attachment {
+        device: device.clone(),
+        ingress,
+        egress,
+        notes,
+    })
 }
 
-/// Why native XDP is not the better choice for a device: a software device hands frames on by
-/// reference, and native XDP makes it copy them.
-fn software(device: &Device) -> Option<String> {
+/// Attaches by the first of these hooks that is to be had, and notes why it was none before.
+fn first(
+    before: &[Hook],
+    last: Hook,
+    notes: &mut Vec<String>,
+    mut attach: impl FnMut(Hook) -> Result<(), AttachError>,
+) -> Result<Hook, AttachError> {
+    for hook in before {
+        match attach(*hook) {
+            Ok(()) => return Ok(*hook),
+            Err(AttachError::Refused { reason, .. }) => {
+                // What is true of both directions is said once.
+                if !notes.iter().any(|note| note.ends_with(&reason)) {
+                    notes.push(reason);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    attach(last).map(|()| last)
+}
+
+/// Why XDP is not the better choice for a device: a software device hands frames on by reference,
+/// and native XDP makes it copy them.
+fn better_without_xdp(device: &Device) -> Option<String> {
     match &device.kind {
+        _ if device.header != LinkHeader::Ethernet => Some("it has no Ethernet header".into()),
         Some(kind) => Some(format!("native XDP slows {kind} devices down")),
         None if device.loopback => Some("loopback has no native XDP".into()),
         None => None,
     }
 }
 
-/// In plain words, why a driver or the kernel refuses native XDP.
-fn refusal(error: &ProgramError) -> Option<&'static str> {
-    let ProgramError::SyscallError(SyscallError { io_error, .. }) = error else {
-        return None;
-    };
-    match errno(io_error) {
-        Errno::EBUSY => Some("another XDP program is attached already"),
-        Errno::EEXIST => Some("an XDP program is attached already in another mode"),
-        Errno::EOPNOTSUPP => Some("the driver has no native XDP"),
-        Errno::EINVAL => {
-            Some("the driver refuses it: its MTU, LRO or queue settings do not fit XDP")
-        }
-        Errno::ENOMEM | Errno::ENOSPC => Some("the driver has no queues left for it"),
-        _ => None,
-    }
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn device(kind: Option<&str>, loopback: bool) -> Device {
+    fn device(kind: Option<&str>) -> Device {
         Device {
             name: "x".into(),
             index: 1,
             kind: kind.map(str::to_owned),
-            loopback,
-            ethernet: true,
+            loopback: false,
+            header: LinkHeader::Ethernet,
+        }
+    }
+
+    /// Attaches to a kernel and a driver that refuse these hooks.
+    fn attached(
+        device: &Device,
+        choice: XdpChoice,
+        egress: bool,
+        refused: &[Hook],
+    ) -> Result<Attachment, AttachError> {
+        attach_with(device, choice, egress, |hook, _| {
+            if refused.contains(&hook) {
+                return Err(AttachError::Refused {
+                    hook,
+                    name: device.name.clone(),
+                    reason: format!("no {hook}"),
+                });
+            }
+            Ok(())
+        })
+    }
+
+    fn told(device: &Device, choice: XdpChoice, refused: &[Hook]) -> String {
+        attached(device, choice, true, refused).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_nic_gets_native_xdp_and_a_software_device_tcx() {
+        assert_eq!(
+            told(&device(None), XdpChoice::Auto, &[]),
+            "x: native XDP ingress, TCX egress (auto: a hardware NIC)"
+        );
+        assert_eq!(
+            told(&device(Some("veth")), XdpChoice::Auto, &[]),
+            "x: TCX ingress, TCX egress (auto: native XDP slows veth devices down)"
+        );
+    }
+
+    #[test]
+    fn a_driver_that_refuses_xdp_gets_tcx_with_its_reason() {
+        assert_eq!(
+            told(&device(None), XdpChoice::Auto, &[Hook::NativeXdp]),
+            "x: TCX ingress, TCX egress (auto: no native XDP)"
+        );
+    }
+
+    #[test]
+    fn a_kernel_without_tcx_gets_clsact_both_ways_and_says_so_once() {
+        assert_eq!(
+            told(
+                &device(None),
+                XdpChoice::Auto,
+                &[Hook::NativeXdp, Hook::Tcx]
+            ),
+            "x: clsact ingress, clsact egress (auto: no native XDP; no TCX)"
+        );
+        assert_eq!(
+            told(&device(None), XdpChoice::Native, &[Hook::Tcx]),
+            "x: native XDP ingress, clsact egress (no TCX)"
+        );
+    }
+
+    #[test]
+    fn generic_xdp_is_the_last_resort_and_tells_its_price() {
+        let refused = [Hook::NativeXdp, Hook::Tcx, Hook::Clsact];
+        let attachment = attached(&device(None), XdpChoice::Auto, false, &refused);
+        assert_eq!(
+            attachment.unwrap().to_string(),
+            "x: generic XDP ingress (auto: no native XDP; no TCX; no clsact; generic XDP switches GRO \
+             off for this device)"
+        );
+        assert_eq!(
+            told(&device(None), XdpChoice::Generic, &[]),
+            "x: generic XDP ingress, TCX egress (generic XDP switches GRO off for this device)"
+        );
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_to_be_had_is_an_error() {
+        for (choice, hook) in [
+            (XdpChoice::Native, Hook::NativeXdp),
+            (XdpChoice::Generic, Hook::GenericXdp),
+            (XdpChoice::Tcx, Hook::Tcx),
+            (XdpChoice::Clsact, Hook::Clsact),
+        ] {
+            let error = attached(&device(None), choice, true, &[hook]).unwrap_err();
+            assert!(error.to_string().contains(&hook.to_string()), "{error}");
         }
     }
 
     #[test]
-    fn only_hardware_gets_native_xdp_by_itself() {
-        assert_eq!(software(&device(None, false)), None);
-        assert!(software(&device(Some("veth"), false)).is_some());
-        assert!(software(&device(None, true)).is_some());
+    fn what_leaves_loopback_is_not_looked_at_twice() {
+        let loopback = Device {
+            loopback: true,
+            ..device(None)
+        };
+        assert_eq!(
+            told(&loopback, XdpChoice::Auto, &[]),
+            "x: TCX ingress (auto: loopback has no native XDP)"
+        );
     }
 
     #[test]
-    fn a_driver_that_is_busy_is_named_so() {
-        let error = ProgramError::SyscallError(SyscallError {
-            call: "bpf_link_create",
-            io_error: io::Error::from(Errno::EBUSY),
-        });
+    fn a_device_without_ethernet_header_gets_no_xdp() {
+        let modem = Device {
+            header: LinkHeader::None,
+            ..device(None)
+        };
         assert_eq!(
-            refusal(&error),
-            Some("another XDP program is attached already")
+            told(&modem, XdpChoice::Auto, &[]),
+            "x: TCX ingress, TCX egress (auto: it has no Ethernet header)"
         );
+        assert!(attached(&modem, XdpChoice::Auto, true, &[Hook::Tcx, Hook::Clsact]).is_err());
     }
 }

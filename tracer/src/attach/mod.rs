@@ -2,17 +2,22 @@
 //!
 //! In: the embedded object, options, interface names. Out: [`Programs`], whose maps the sources
 //! read. Dropping them detaches everything, and so does the end of the process, however it ends:
-//! every attachment is a link held by a descriptor.
+//! every attachment is a link held by a descriptor. Where the kernel has no links for TC there are
+//! filters instead, and what a killed process leaves of these the next one removes.
 
+mod clsact;
 mod device;
 mod error;
 mod hook;
+mod link;
+mod netlink;
 mod object;
 mod tick;
 
-pub use device::{Device, Watcher};
+pub use clsact::Swept;
+pub use device::{Device, LinkHeader, Watcher};
 pub use error::AttachError;
-pub use hook::{Attachment, Ingress, XdpChoice};
+pub use hook::{Attachment, Hook, XdpChoice};
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
@@ -24,6 +29,7 @@ use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::wire::Tunnels;
 
 use crate::source::AccountTable;
+use link::Held;
 
 /// For how long a significant segment keeps its connection watched, in seconds.
 const WATCH_SECONDS: u64 = 8;
@@ -56,6 +62,9 @@ pub struct LoadOptions {
     pub accounts: Option<u32>,
     /// Which tunnels are looked into.
     pub tunnels: Tunnels,
+    /// Whether the programs for devices without Ethernet header are loaded now. Otherwise they are when
+    /// there is such a device to attach to: the verifier takes a quarter of a second for each.
+    pub bare: bool,
 }
 
 impl Default for LoadOptions {
@@ -69,6 +78,7 @@ impl Default for LoadOptions {
             filter: Filter::default(),
             accounts: None,
             tunnels: Tunnels::OFF,
+            bare: false,
         }
     }
 }
@@ -76,10 +86,11 @@ impl Default for LoadOptions {
 /// The loaded programs.
 pub struct Programs {
     ebpf: Ebpf,
+    held: Vec<Held>,
 }
 
 /// A CPU's counters, behind them its count of events, and words that mean nothing here.
-pub type CpuCounters = [u64; COUNTERS + 13];
+pub type CpuCounters = [u64; COUNTERS + 16];
 
 impl Programs {
     /// The program for XDP.
@@ -88,6 +99,10 @@ impl Programs {
     pub const INGRESS: &str = "synfin_ingress";
     /// The program for TC egress.
     pub const EGRESS: &str = "synfin_egress";
+    /// The program for TC ingress of devices without Ethernet header.
+    pub const IP_INGRESS: &str = "synfin_ip_in";
+    /// The program for TC egress of devices without Ethernet header.
+    pub const IP_EGRESS: &str = "synfin_ip_out";
 
     /// Loads the embedded object.
     ///
@@ -146,14 +161,18 @@ impl Programs {
             .map_max_entries("WATCH", watch_lines)
             .load(object)
             .map_err(|error| AttachError::load(error, options))?;
-        let mut programs = Self { ebpf };
-        programs.load_all()?;
+        let mut programs = Self {
+            ebpf,
+            held: Vec::new(),
+        };
+        programs.load_all(options.bare)?;
         Ok(programs)
     }
 
-    fn load_all(&mut self) -> Result<(), AttachError> {
-        for (_, program) in self.ebpf.programs_mut() {
+    fn load_all(&mut self, bare: bool) -> Result<(), AttachError> {
+        for (name, program) in self.ebpf.programs_mut() {
             match program {
+                _ if !bare && [Self::IP_INGRESS, Self::IP_EGRESS].contains(&name) => {}
                 Program::Xdp(program) => program.load()?,
                 Program::SchedClassifier(program) => program.load()?,
                 _ => return Err(AttachError::Missing("program types that it should have")),
