@@ -10,6 +10,7 @@ use synfin_ebpf::segment::Flags;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::{Frame, SYN_OPTIONS};
+use synfin_tests::pace::paced;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
@@ -19,10 +20,6 @@ use crate::both::{Both, roomy};
 const REAL: u16 = 50;
 /// Places in the table.
 const TABLE: u32 = 1_024;
-/// SYNs that nobody answers: many times as many as there are places. They have to be over while those
-/// are still watched, which is 8 s.
-const FLOOD: u32 = 8 * TABLE;
-
 pub(crate) fn cases() -> Vec<Case> {
     cases![[Root, BpfObject];
         a_flood_takes_no_place_of_a_connection_that_is_proved,
@@ -67,8 +64,14 @@ fn talk(port: u16) -> Conversation {
     )
 }
 
+/// SYNs that nobody answers: many times as many as there are places. They have to be over while those
+/// are still watched, which is 8 s.
+fn flood_len() -> u32 {
+    paced(8 * TABLE)
+}
+
 fn flood(both: &mut Both, hook: &'static str) -> Result<()> {
-    for number in 0..FLOOD {
+    for number in 0..flood_len() {
         let [_, a, b, c] = number.to_be_bytes();
         let syn = Frame::new(([172, a, b, c], 5_000).into(), ([10, 1, 1, 1], 80).into());
         let syn = syn.seq(number).flags(Flags::SYN).options(&SYN_OPTIONS);
@@ -128,7 +131,10 @@ fn a_flood_takes_no_place_of_a_connection_that_is_proved() -> Result<()> {
             }
         }
         let syns = count(&both, Counter::Syns)?;
-        ensure!(syns == u64::from(FLOOD) + u64::from(REAL), "{hook}: {syns}");
+        ensure!(
+            syns == u64::from(flood_len()) + u64::from(REAL),
+            "{hook}: {syns}"
+        );
         let held = count(&both, Counter::HeldSyn)?;
         ensure!(held == syns, "{hook}: {held} of {syns} were held back");
     }
@@ -283,7 +289,7 @@ fn what_is_not_proved_is_reported_within_its_budget() -> Result<()> {
     // Every SYN is accounted for; how many a second may give depends on how long it took.
     ensure!(events == given, "{events} events, {given} read");
     ensure!(
-        events + held == u64::from(FLOOD),
+        events + held == u64::from(flood_len()),
         "{events} events and {held} held back"
     );
     ensure!(events >= 1, "none was given");

@@ -18,6 +18,7 @@ use synfin_tests::carriers;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::{Extension, Frame, SERVICE_VLAN, VLAN};
+use synfin_tests::pace::paced;
 use synfin_tests::requirement::Requirement::{BpfObject, Root};
 use synfin_tests::suite::Case;
 
@@ -35,7 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
 /// How many frames are made up, and what they are made from.
 const FRAMES: &str = "SYNFIN_HOSTILE_FRAMES";
 const SEED: &str = "SYNFIN_HOSTILE_SEED";
-const USUAL_FRAMES: u64 = 200_000;
+const USUAL_FRAMES: u32 = 200_000;
 const USUAL_SEED: u64 = 9293;
 
 /// The shortest frame that BPF_PROG_TEST_RUN takes: an Ethernet header.
@@ -127,7 +128,7 @@ fn every_truncation(both: &mut Both, samples: Vec<Frame>) -> Result<()> {
 }
 
 fn hostile_frames_are_seen_alike_and_counted_once() -> Result<()> {
-    let frames = number(FRAMES)?.unwrap_or(USUAL_FRAMES);
+    let frames = number(FRAMES)?.unwrap_or_else(|| paced(USUAL_FRAMES).into());
     let seed = number(SEED)?.unwrap_or(USUAL_SEED);
     // All kinds of options have their turn.
     let each = (frames / shard::OPTIONS).clamp(1, shard::FRAMES);

@@ -24,6 +24,7 @@ pub mod inject;
 pub mod judge;
 pub mod mangle;
 pub mod netns;
+pub mod pace;
 pub mod packets;
 pub mod privileges;
 pub mod process;

@@ -72,7 +72,7 @@ impl Requirement {
     const fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
-            Self::Tool(name) => name,
+            Self::Tool(name) | Self::Device(name) => name,
             Self::Daemon => "daemon",
             Self::BpfObject => "bpf",
             Self::Tcx => "tcx",

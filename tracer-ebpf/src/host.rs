@@ -218,6 +218,11 @@ impl Host for Kernel {
     }
 
     #[inline(always)]
+    fn again(&self, _: &Located) -> Located {
+        self.handed_on()
+    }
+
+    #[inline(always)]
     fn set_aside(&self, key: Key) -> &'static Key {
         let words = key.words();
         // SAFETY: the element belongs to this CPU, whose programs do not interrupt each other. A key is

@@ -104,7 +104,7 @@ enum Task {
         #[arg(long, value_name = "N", exclusive = true)]
         hostile: Option<u64>,
         /// Only the tests that attach to devices; prints what each attached and traced as a table
-        #[arg(long, conflicts_with_all = ["args", "harness"])]
+        #[arg(long, conflicts_with_all = ["kernel", "args", "harness"])]
         report: bool,
         /// Passed to `cargo test`, as `-p synfin-tests --test live`
         #[arg(allow_hyphen_values = true)]

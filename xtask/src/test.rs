@@ -91,7 +91,7 @@ pub(crate) fn built(
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
-    command(workspace, unprivileged, guest, args, harness)
+    cargo_test(workspace, unprivileged, guest, args, harness)
 }
 
 /// Runs the tests that ask the kernel in virtual machines with another one.
@@ -105,12 +105,12 @@ pub(crate) fn in_guests(workspace: &Workspace, version: &str) -> Result<()> {
 pub(crate) fn verifier(workspace: &Workspace, guest: &guest::Options) -> Result<()> {
     let args = ["--package", "synfin-tests", "--test", "kernel"].map(OsString::from);
     build::ebpf(workspace)?;
-    let mut command = command(workspace, false, guest, &args, &["budget::".into()])?;
+    let mut command = cargo_test(workspace, false, guest, &args, &["budget::".into()])?;
     // Asked for by itself, it may not be left out where something is missing.
     exec::run(command.env("CI", "true"))
 }
 
-fn command(
+fn cargo_test(
     workspace: &Workspace,
     unprivileged: bool,
     guest: &guest::Options,

@@ -92,6 +92,13 @@ pub trait Host {
         word
     }
 
+    /// The place of the segment at hand once more. The kernel has it outside of its small stack, of
+    /// which old ones count each function's part by multiples of 32 octets.
+    #[inline(always)]
+    fn again(&self, located: &Located) -> Located {
+        *located
+    }
+
     /// Keeps the key at hand until the next one comes. The kernel does so outside of its small stack.
     fn set_aside(&self, key: Key) -> Self::Aside;
 
@@ -326,10 +333,8 @@ fn follow<F: Octets + ?Sized, H: Host>(
         if seen.now_ns == 0 {
             seen.now_ns = host.now_ns();
         }
-        // The key holds the scope as well, and does not lie on the stack, which is too small for both:
-        // old kernels count each function's part of it by multiples of 32 octets.
-        let mut located = *located;
-        located.scope = key.scope;
+        let located = host.again(located);
+        seen.located = &located;
         host.watch(located.hash(frame)?);
         if let Some(entry) = &entry {
             host.keep(entry, entry.is_proved() && !entry.is_over());

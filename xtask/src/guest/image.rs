@@ -37,6 +37,8 @@ const VARIABLES: [&str; 3] = ["CI", "CARGO_MANIFEST_DIR", "RUST_BACKTRACE"];
 const OURS: &str = "SYNFIN_";
 /// The variable that tells tests what they may do without.
 const MAY_LACK: &str = "SYNFIN_MAY_LACK";
+/// The variable that tells tests to do less of the same.
+const EMULATED: &str = "SYNFIN_EMULATED=1";
 
 /// Makes the file system in which this command is run.
 pub(super) fn root(
@@ -125,7 +127,7 @@ impl Root {
     /// The command, a word a line, and where it is run.
     fn command(&mut self, command: &[OsString], without: &[&str]) -> Result<()> {
         let may_lack = format!("{MAY_LACK}={}", without.join(","));
-        let mut words: Vec<OsString> = vec!["env".into(), may_lack.into()];
+        let mut words: Vec<OsString> = vec!["env".into(), may_lack.into(), EMULATED.into()];
         for (name, value) in env::vars_os() {
             let text = name.to_string_lossy();
             if VARIABLES.contains(&text.as_ref()) || text.starts_with(OURS) {

@@ -41,7 +41,7 @@ impl Accel {
 }
 
 /// Seconds that a guest may take from its start to its last word.
-const LIMIT: u32 = 900;
+const LIMIT: u32 = 1_800;
 /// How the last word begins; behind it is the status of the command.
 const LAST_WORD: &str = "guest: status ";
 /// Lines of the console that are told of a guest that fails.
