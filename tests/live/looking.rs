@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use synfin_ebpf::segment::Flags;
 use synfin_tests::bpf;
 use synfin_tests::cases;
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, ALL_MODES, MODES, Tracer};
 use synfin_tests::frames::{Extension, Frame, VLAN, patch};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{self, Link, NEAR, NEAR_V4, NEAR_V6};
@@ -44,7 +44,7 @@ fn a_transfer_arrives_octet_for_octet_as_without_synfin() -> Result<()> {
     for address in [NEAR_V4, NEAR_V6] {
         let without = echoed(&link, address, &sent)?;
         ensure!(without == sent, "the wire itself changes octets");
-        for mode in MODES {
+        for mode in ALL_MODES {
             let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
             let with = echoed(&link, address, &sent)?;
             ensure!(with == without, "{mode} over {address} changes octets");
@@ -62,7 +62,7 @@ fn a_transfer_arrives_octet_for_octet_as_without_synfin() -> Result<()> {
 fn every_frame_arrives_as_it_was_sent() -> Result<()> {
     let link = Link::silent()?;
     let wire = Wire::of(&link)?;
-    for mode in MODES {
+    for mode in ALL_MODES {
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         for frame in odd_and_ordinary_frames() {
             // Both fail where the frame does not arrive, octet for octet.

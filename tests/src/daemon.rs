@@ -21,8 +21,11 @@ pub const SEGMENTS: &str = "TCP segments";
 /// The summary's name for the segments that ask for a connection.
 pub const SYNS: &str = "SYNs";
 
-/// Modes of attaching that every promise holds in.
+/// Modes of attaching by links, which every promise holds in.
 pub const MODES: [&str; 2] = ["native", "tcx"];
+
+/// All modes of attaching.
+pub const ALL_MODES: [&str; 4] = ["native", "generic", "tcx", "clsact"];
 
 /// `synfin` with these arguments, inside the namespace.
 #[must_use]
