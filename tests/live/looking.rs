@@ -44,7 +44,7 @@ fn a_transfer_arrives_octet_for_octet_as_without_synfin() -> Result<()> {
     for address in [NEAR_V4, NEAR_V6] {
         let without = echoed(&link, address, &sent)?;
         ensure!(without == sent, "the wire itself changes octets");
-        for mode in modes() {
+        for mode in daemon::all_modes() {
             let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
             let with = echoed(&link, address, &sent)?;
             ensure!(with == without, "{mode} over {address} changes octets");
@@ -62,7 +62,7 @@ fn a_transfer_arrives_octet_for_octet_as_without_synfin() -> Result<()> {
 fn every_frame_arrives_as_it_was_sent() -> Result<()> {
     let link = Link::silent()?;
     let wire = Wire::of(&link)?;
-    for mode in modes() {
+    for mode in daemon::all_modes() {
         let tracer = Tracer::json(&link.near, &["--xdp-mode", mode])?;
         for frame in odd_and_ordinary_frames() {
             // Both fail where the frame does not arrive, octet for octet.

@@ -28,6 +28,16 @@ pub fn modes() -> [&'static str; 2] {
     ["native", tc]
 }
 
+/// All modes of attaching that the kernel has.
+#[must_use]
+pub fn all_modes() -> Vec<&'static str> {
+    let tcx = has_tcx().then_some("tcx");
+    ["native", "generic", "clsact"]
+        .into_iter()
+        .chain(tcx)
+        .collect()
+}
+
 /// `synfin` with these arguments, inside the namespace.
 #[must_use]
 pub fn command(namespace: &Namespace, arguments: &[&str]) -> Command {

@@ -78,7 +78,6 @@ impl Requirement {
             Self::Tcx => "tcx",
             Self::Corpus => "corpus",
             Self::MemoryGroup => "cgroup",
-            Self::Device(kind) => kind,
         }
     }
 }

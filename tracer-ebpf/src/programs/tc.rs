@@ -68,7 +68,9 @@ fn look<const IP: bool>(ctx: &TcContext, direction: Direction) -> i32 {
                 host.hand_on(&located);
                 1
             }
-            Glance::Far if IP || lacks_header(skb) != 0 => look_far::<BARE>(skb, direction as u64),
+            Glance::Far if IP || arrives(direction) && lacks_header(skb) != 0 => {
+                look_far::<BARE>(skb, direction as u64)
+            }
             Glance::Far => look_far::<ETHERNET>(skb, direction as u64),
         };
         if closer == 0 || host.may_hold() && hold_or_recall(skb) != 0 {
