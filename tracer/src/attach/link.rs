@@ -14,7 +14,7 @@ use super::{AttachError, Attachment, Device, Hook, LinkHeader, Programs, Swept, 
 #[derive(Debug, Default)]
 pub(super) struct Held {
     index: u32,
-    _xdp: Option<XdpLink>,
+    xdp: Vec<XdpLink>,
     tcx: Vec<SchedClassifierLink>,
     clsact: Option<Clsact>,
 }
@@ -88,7 +88,7 @@ impl Programs {
         let xdp = self.xdp(Self::XDP)?;
         let link = xdp.attach_to_if_index(device.index, mode);
         let link = link.map_err(|error| AttachError::attach(hook, device, error))?;
-        held._xdp = Some(xdp.take_link(link)?);
+        held.xdp.push(xdp.take_link(link)?);
         Ok(())
     }
 
