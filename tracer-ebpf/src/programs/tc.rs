@@ -95,6 +95,11 @@ fn hold_or_recall(skb: *mut __sk_buff) -> u64 {
     u64::from(flow::hold_or_recall(&frame, &located, &host))
 }
 
+#[inline(always)]
+const fn arrives(direction: Direction) -> bool {
+    matches!(direction, Direction::Ingress)
+}
+
 /// Not 0 where an Ethernet frame begins with its IP header: generic XDP copies most frames before TC
 /// sees them, and forgets the length of their Ethernet header (`skb_pp_cow_data`, seen in Linux 6.18).
 #[inline(never)]
