@@ -3,9 +3,11 @@
 mod article;
 mod flooded;
 mod flooding;
+mod interfaces;
 mod judging;
 mod looking;
 mod losing;
+mod namespaces;
 mod odd_frames;
 mod offline;
 mod programs;
@@ -20,9 +22,11 @@ fn main() -> ExitCode {
         article::cases(),
         flooding::cases(),
         flooded::cases(),
+        interfaces::cases(),
         judging::cases(),
         looking::cases(),
         losing::cases(),
+        namespaces::cases(),
         odd_frames::cases(),
         offline::cases(),
         programs::cases(),

@@ -133,6 +133,22 @@ impl Tracer {
             .wait_for_stdout(text, |said| said.contains(text).then_some(()))
     }
 
+    /// Waits for a line on standard error that begins so, for the `times`th time.
+    ///
+    /// # Errors
+    /// Where it is not said in time.
+    pub fn await_said(&mut self, words: &str, times: usize) -> Result<()> {
+        let line = format!("synfin: {words}");
+        self.process
+            .wait_for_stderr(&format!("{line:?}, {times} times"), |said| {
+                let lines = said
+                    .split_inclusive('\n')
+                    .filter(|said| said.ends_with('\n'));
+                let count = lines.filter(|said| said.starts_with(&line)).count();
+                (count >= times).then_some(())
+            })
+    }
+
     /// Stops it as Ctrl-C does; that is no failure.
     ///
     /// # Errors

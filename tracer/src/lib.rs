@@ -9,6 +9,7 @@ pub mod behind;
 pub mod cli;
 pub mod flood;
 pub mod loss;
+pub mod netns;
 pub mod outlet;
 pub mod printer;
 pub mod read;

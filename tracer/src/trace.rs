@@ -3,8 +3,10 @@
 //! This is the place where the parts meet; each of them knows nothing of the others.
 
 mod counters;
+mod interfaces;
 mod overload;
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -17,16 +19,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
-use crate::attach::{Device, LoadOptions, Programs, Watcher};
-use crate::cli::{Directions, Trace};
+use crate::attach::follow::Following;
+use crate::attach::{Device, LoadOptions, Programs};
+use crate::cli::Trace;
 use crate::flood::Marked;
 use crate::loss::Losses;
+use crate::netns;
 use crate::outlet::Outlet;
 use crate::printer::Printer;
 use crate::say::say;
 use crate::source::{AccountTable, Clock, Record, Ring};
 use crate::writer::{self, Broken, Writer};
 use counters::Counters;
+use interfaces::Heard;
 use overload::Overload;
 
 /// Traces until a signal, the asked-for end, or the loss of all interfaces.
@@ -34,6 +39,10 @@ use overload::Overload;
 /// # Errors
 /// Where tracing cannot begin, or all interfaces went away.
 pub fn run(options: &Trace) -> anyhow::Result<()> {
+    if let Some(wanted) = &options.netns {
+        // Every thread and socket that follows is in it.
+        netns::enter(wanted)?;
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -46,14 +55,11 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let mut stop = Stop::new(options.duration)?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
     let tunnels = options.tunnels().map_err(|error| anyhow!(error))?;
-    let mut devices = Vec::new();
-    for name in &options.interfaces {
-        let device = Device::find(name).await?;
-        if !devices.contains(&device) {
-            devices.push(device);
-        }
+    let wishes = options.wishes();
+    for name in &wishes.names {
+        // Said before anything is loaded.
+        Device::find(name)?;
     }
-    let mut watcher = Watcher::new(&devices).await?;
     let cpus = possible_cpus()?;
     let sizes = &options.sizes;
     let mut programs = Programs::load(&LoadOptions {
@@ -65,36 +71,36 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         watch_slots: sizes.watch_slots,
         unproved_per_second: sizes.unproved_rate,
     })?;
-    let mut reader = Reader::new(&mut programs, options, &devices)?;
-    let egress = options.direction == Directions::Both;
-    for device in &devices {
-        let attachment = programs.attach(device, options.xdp_mode.into(), egress)?;
-        say(format_args!("tracing {attachment}"));
-    }
-    if options.verbose > 0 {
-        sizes.told(cpus, options.account).iter().for_each(say);
-    }
-    let mut present = devices.len();
+    let mut reader = Reader::new(&mut programs, options)?;
+    let mut following = Following::start(programs, wishes).context("follow the interfaces")?;
+    let mut traced = interfaces::Traced::default();
     let result = loop {
         let ended = tokio::select! {
+            // What an event was seen on is known before the event is read.
+            biased;
+            () = stop.requested() => Some(Ok(())),
+            change = following.change() => match traced.hear(change, &mut reader.assembler) {
+                Heard::News => None,
+                Heard::Ready => {
+                    if options.verbose > 0 {
+                        sizes.told(cpus, options.account).iter().for_each(say);
+                    }
+                    None
+                }
+                Heard::End(reason) => Some(Err(anyhow!(reason))),
+            },
             turn = reader.turn() => match turn {
                 Ok(Turn::Done) => None,
                 Ok(Turn::Enough) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             },
-            name = watcher.gone() => {
-                present -= 1;
-                say(format_args!("the interface {name} is gone"));
-                (present == 0).then(|| Err(anyhow!("no interface is left to trace")))
-            }
-            () = stop.requested() => Some(Ok(())),
         };
         if let Some(result) = ended {
             break result;
         }
     };
     // Detached first: what is read after this is the rest, and it has an end.
-    drop(programs);
+    drop(following);
     reader.finish();
     result
 }
@@ -152,10 +158,7 @@ enum Turn {
 }
 
 impl Reader {
-    fn new(programs: &mut Programs, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
-        let names = devices
-            .iter()
-            .map(|device| (device.index, device.name.as_str().into()));
+    fn new(programs: &mut Programs, options: &Trace) -> anyhow::Result<Self> {
         let (writer, broken) = Writer::start(io::stdout()).context("start the writer")?;
         let settings = Settings {
             handshake_timeout_ns: options.limits.handshake_timeout_ns(),
@@ -163,7 +166,7 @@ impl Reader {
             shares: 1,
             max_steps: options.printing.max_steps(),
             linger_ns: LIVE_LINGER_NS,
-            interfaces: names.collect(),
+            interfaces: HashMap::new(),
         };
         Ok(Self {
             ring: Ring::new(programs)?,
@@ -175,12 +178,7 @@ impl Reader {
             } else {
                 None
             },
-            printer: Printer::new(
-                &options.printing,
-                options.count,
-                settings.interfaces.clone(),
-                Clock::read().unix_ns(),
-            ),
+            printer: Printer::new(&options.printing, options.count, Clock::read().unix_ns()),
             assembler: Assembler::new(settings),
             writer,
             broken,

@@ -62,10 +62,11 @@ impl fmt::Display for Attachment {
 }
 
 impl Programs {
-    /// Attaches to a device, in both directions where `egress` is set.
+    /// Attaches to a device, in both directions where `egress` is set, until [`Programs::detach`].
     ///
     /// # Errors
-    /// Where the device has no Ethernet header, or the kernel or driver refuses.
+    /// Where the device has no Ethernet header, or the kernel or driver refuses; one of both directions
+    /// may be attached to then.
     pub fn attach(
         &mut self,
         device: &Device,
@@ -118,7 +119,11 @@ impl Programs {
             .xdp(Self::XDP)?
             .attach_to_if_index(device.index, XdpMode::Driver)
         {
-            Ok(_) => Ok(()),
+            Ok(link) => {
+                let link = self.xdp(Self::XDP)?.take_link(link)?;
+                self.links.hold(device.index, link);
+                Ok(())
+            }
             Err(error) => Err(match refusal(&error) {
                 Some(reason) => AttachError::NoNativeXdp {
                     name: device.name.clone(),
@@ -138,7 +143,11 @@ impl Programs {
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let classifier = self.classifier(program)?;
         match classifier.attach_with_options(&device.name, direction, options) {
-            Ok(_) => Ok(()),
+            Ok(link) => {
+                let link = classifier.take_link(link)?;
+                self.links.hold(device.index, link);
+                Ok(())
+            }
             Err(error) => Err(AttachError::attach("TCX", device, error)),
         }
     }

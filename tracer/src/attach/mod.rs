@@ -6,11 +6,14 @@
 
 mod device;
 mod error;
+pub mod follow;
 mod hook;
+mod links;
+mod netlink;
 mod object;
 mod tick;
 
-pub use device::{Device, Watcher};
+pub use device::Device;
 pub use error::AttachError;
 pub use hook::{Attachment, Ingress, XdpChoice};
 
@@ -24,6 +27,7 @@ use synfin_ebpf::flow::filter::Filter;
 use synfin_ebpf::wire::Tunnels;
 
 use crate::source::AccountTable;
+use links::Links;
 
 /// For how long a significant segment keeps its connection watched, in seconds.
 const WATCH_SECONDS: u64 = 8;
@@ -76,6 +80,7 @@ impl Default for LoadOptions {
 /// The loaded programs.
 pub struct Programs {
     ebpf: Ebpf,
+    links: Links,
 }
 
 /// A CPU's counters, behind them its count of events, and words that mean nothing here.
@@ -146,7 +151,10 @@ impl Programs {
             .map_max_entries("WATCH", watch_lines)
             .load(object)
             .map_err(|error| AttachError::load(error, options))?;
-        let mut programs = Self { ebpf };
+        let mut programs = Self {
+            ebpf,
+            links: Links::default(),
+        };
         programs.load_all()?;
         Ok(programs)
     }
@@ -160,6 +168,11 @@ impl Programs {
             }
         }
         Ok(())
+    }
+
+    /// Detaches from a device, by its index.
+    pub fn detach(&mut self, device: u32) {
+        self.links.release(device);
     }
 
     /// An XDP program.
