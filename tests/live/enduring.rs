@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use synfin_tests::cases;
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::netns::{Link, NEAR};
 use synfin_tests::process::Output;
 use synfin_tests::requirement::Requirement::{Daemon, Root};
@@ -57,8 +57,8 @@ fn every_connection_is_whole_or_marked_whatever_stands_still() -> Result<()> {
         Ok(seconds) => Duration::from_secs(seconds.parse().context("read the duration")?),
         Err(_) => USUAL,
     };
-    let runs = MODES.map(|mode| thread::spawn(move || endured(mode, duration)));
-    for (run, mode) in runs.into_iter().zip(MODES) {
+    let runs = daemon::modes().map(|mode| thread::spawn(move || endured(mode, duration)));
+    for (run, mode) in runs.into_iter().zip(daemon::modes()) {
         let run = run.join().ok().context("a run panicked")?;
         run.with_context(|| format!("by {mode}"))?.judged(mode)?;
     }

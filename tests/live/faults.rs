@@ -13,7 +13,7 @@ use synfin_tests::bpf;
 use synfin_tests::cases;
 use synfin_tests::cgroup::MemoryGroup;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::daemon::{self, MODES, Tracer};
+use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{self, Link, NEAR, Namespace};
 use synfin_tests::process::{self, Output};
@@ -87,7 +87,7 @@ fn what_a_reader_that_stops_leaves_no_room_for_is_counted() -> Result<()> {
 }
 
 fn a_full_disk_ends_it_with_an_error_and_leaves_nothing() -> Result<()> {
-    for mode in MODES {
+    for mode in daemon::modes() {
         let link = Link::silent()?;
         let before = bpf::programs();
         let scratch = Scratch::new()?;
@@ -245,7 +245,8 @@ fn a_termination_while_it_attaches_leaves_nothing() -> Result<()> {
     let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
     ended_early(&namespace, &names, |tracer| {
         wait::until("the first interface", || {
-            Ok(tracer.stderr().contains("synfin: tracing").then_some(()))
+            let held = bpf::held_by(tracer.id())?;
+            Ok(held.iter().any(|(kind, _)| *kind == "link").then_some(()))
         })
     })
 }
