@@ -158,7 +158,7 @@ fn write(connections: &[Connection], flags: &[&str]) -> Result<(u64, f64)> {
     let null = OpenOptions::new().write(true).open("/dev/null")?;
     let (mut writer, _broken) = Writer::start_patient(null)?;
     let (mut octets, mut taken) = (0, 0);
-    let mut printer = Printer::new(&printing, None, HashMap::default(), 0);
+    let mut printer = Printer::new(&printing, None, 0);
     let begin = seconds();
     for connection in connections {
         printer.connection(connection, 0);

@@ -80,6 +80,9 @@ impl Both {
     pub(crate) fn load_options(options: &LoadOptions) -> Result<Self> {
         let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
         let mut programs = Programs::load_object(&object, options)?;
+        for name in IP_PROGRAMS {
+            programs.classifier(name)?.load()?;
+        }
         let tracker = Tracker::new(options.filter, options.tunnels);
         Ok(Self {
             ring: programs.take_events()?,
@@ -255,7 +258,6 @@ pub(crate) fn roomy() -> LoadOptions {
         ring_size: 1 << 20,
         table_size: 1 << 18,
         unproved_per_second: u32::MAX,
-        bare: true,
         ..LoadOptions::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Beside others: what is attached already, what a killed synfin has left, and what others own.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use synfin_tests::bpf;
 use synfin_tests::cases;
 use synfin_tests::daemon::{self, Tracer};
@@ -143,7 +144,7 @@ fn what_a_killed_one_left_goes_by_detach() -> Result<()> {
 fn detach_leaves_alone_what_runs_and_what_others_own() -> Result<()> {
     let hosts = Hosts::veth()?;
     let running = Tracer::json(&hosts.near, CLSACT)?;
-    Tracer::json(&hosts.near, CLSACT)?.kill()?;
+    leave_filters(Tracer::json(&hosts.near, CLSACT)?)?;
     let add = ["filter", "add", "dev", NEAR, "ingress", "protocol", "ip"];
     let foreign = [&add[..], &["prio", "5", "u32", "match", "u32", "0", "0"]].concat();
     succeed(hosts.near.command("tc").args(foreign))?;
@@ -185,7 +186,7 @@ fn a_clsact_that_was_there_before_stays() -> Result<()> {
             .args(["qdisc", "add", "dev", NEAR, "clsact"]),
     )?;
     Tracer::json(&link.near, CLSACT)?.stop()?;
-    Tracer::json(&link.near, CLSACT)?.kill()?;
+    leave_filters(Tracer::json(&link.near, CLSACT)?)?;
     detach(&link.near, &["detach"])?;
     ensure!(filters(&link.near)?.is_empty(), "filters are left");
     ensure!(shown(&link.near, &["qdisc", "show", "dev", NEAR])?.contains("clsact"));
@@ -213,10 +214,16 @@ fn killed() -> Result<Link> {
         filters(&link.near)?.len() == 2,
         "nobody sees filters that run"
     );
-    tracer.kill()?;
+    leave_filters(tracer)?;
     let left = filters(&link.near)?;
     ensure!(left.len() == 2, "what is left is {left:?}");
     Ok(link)
+}
+
+/// Kills both processes, the one that would remove the filters first.
+fn leave_filters(tracer: Tracer) -> Result<()> {
+    tracer.signal_attacher(Signal::SIGKILL)?;
+    tracer.kill().map(drop)
 }
 
 /// The filters of synfin's on the near interface, as `tc` names them.

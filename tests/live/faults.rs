@@ -245,7 +245,8 @@ fn a_termination_while_it_attaches_leaves_nothing() -> Result<()> {
     let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
     ended_early(&namespace, &names, |tracer| {
         wait::until("the first interface", || {
-            Ok(tracer.stderr().contains("synfin: tracing").then_some(()))
+            let held = bpf::held_by(tracer.id())?;
+            Ok(held.iter().any(|(kind, _)| *kind == "link").then_some(()))
         })
     })
 }

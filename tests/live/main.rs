@@ -7,9 +7,11 @@ mod enduring;
 mod faults;
 mod flooded;
 mod flooding;
+mod interfaces;
 mod judging;
 mod looking;
 mod losing;
+mod namespaces;
 mod odd_frames;
 mod offline;
 mod programs;
@@ -28,9 +30,11 @@ fn main() -> ExitCode {
         devices::cases(),
         flooding::cases(),
         flooded::cases(),
+        interfaces::cases(),
         judging::cases(),
         looking::cases(),
         losing::cases(),
+        namespaces::cases(),
         odd_frames::cases(),
         offline::cases(),
         programs::cases(),

@@ -17,7 +17,7 @@ use synfin::sandbox::{Task, calls};
 use synfin_tests::cases;
 use synfin_tests::daemon::{REFUSED, Tracer};
 use synfin_tests::inject::Wire;
-use synfin_tests::netns::{Link, NEAR};
+use synfin_tests::netns::{self, Link, NEAR};
 use synfin_tests::process::{self, Background, Output};
 use synfin_tests::record;
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
@@ -37,21 +37,31 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn all_calls_of_a_tracer_are_on_its_list_and_all_of_the_list_are_made() -> Result<()> {
     let scratch = Scratch::new()?;
-    let paths: [fn(&Strace) -> Result<()>; 6] = [
+    let paths: [fn(&Strace) -> Result<()>; 9] = [
         into_a_pipe_until_a_signal,
         into_a_file_for_a_while,
         onto_a_terminal,
         into_a_pipe_that_is_closed,
         into_a_pipe_that_nobody_reads_for_a_while,
         until_the_interface_is_gone,
+        by_filters,
+        while_interfaces_come_and_go,
+        while_an_interface_comes_by_native_xdp,
     ];
-    let mut made = BTreeSet::new();
+    let (mut made, mut made_attaching) = (BTreeSet::new(), BTreeSet::new());
     for (place, path) in paths.iter().enumerate() {
         let strace = Strace(scratch.file(&format!("trace-{place}")));
         path(&strace)?;
-        made.extend(strace.calls()?);
+        made.extend(strace.calls(Who::Looker)?);
+        if strace.has_attacher()? {
+            made_attaching.extend(strace.calls(Who::Attacher)?);
+        }
     }
-    compare(Task::Trace { accounts: true }, &made)
+    listed(Task::Attach, &made_attaching)?;
+    compare(Task::Trace { accounts: true }, &made)?;
+    // What every task may do, the other process has done.
+    made.extend(made_attaching);
+    needed(Task::Attach, &made)
 }
 
 fn all_calls_of_a_reader_are_on_its_list_and_all_of_the_list_are_made() -> Result<()> {
@@ -65,7 +75,7 @@ fn all_calls_of_a_reader_are_on_its_list_and_all_of_the_list_are_made() -> Resul
     for (place, path) in paths.iter().enumerate() {
         let strace = Strace(scratch.file(&format!("read-{place}")));
         path(&strace, &scratch)?;
-        made.extend(strace.calls()?);
+        made.extend(strace.calls(Who::Looker)?);
     }
     compare(Task::Read, &made)
 }
@@ -167,6 +177,36 @@ fn until_the_interface_is_gone(strace: &Strace) -> Result<()> {
     Ok(())
 }
 
+fn by_filters(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let mut command = strace.trace(&link, &["--xdp-mode", "clsact"])?;
+    well(&Tracer::start(&mut command, 1)?.stop()?)
+}
+
+fn while_interfaces_come_and_go(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let mut command = strace.trace(&link, &["-i", "any"])?;
+    let mut tracer = Tracer::start(&mut command, 1)?;
+    link.near.ip(&["link", "set", "lo", "up"])?;
+    tracer.await_said("tracing lo: ", 1)?;
+    link.near.ip(&["tuntap", "add", "tun0", "mode", "tun"])?;
+    link.near.ip(&["link", "set", "tun0", "up"])?;
+    tracer.await_said("tracing tun0: ", 1)?;
+    link.near.ip(&["link", "delete", NEAR])?;
+    tracer.await_said(&format!("the interface {NEAR} is gone"), 1)?;
+    well(&tracer.stop()?)
+}
+
+fn while_an_interface_comes_by_native_xdp(strace: &Strace) -> Result<()> {
+    let link = Link::silent()?;
+    let mut command = strace.trace(&link, &["-i", "any", "--xdp-mode", "native"])?;
+    let mut tracer = Tracer::start(&mut command, 1)?;
+    netns::connect((&link.near, "later0"), (&link.far, "later1"))?;
+    link.near.ip(&["link", "set", "later0", "up"])?;
+    tracer.await_said("tracing later0: native XDP", 1)?;
+    well(&tracer.stop()?)
+}
+
 fn a_compressed_file(strace: &Strace, scratch: &Scratch) -> Result<()> {
     let file = talk::captured(scratch, 100)?;
     process::succeed(Command::new("gzip").arg("-kf").arg(&file))?;
@@ -249,18 +289,29 @@ impl Strace {
         command.arg(requirement::daemon());
     }
 
-    /// The names of the calls that were made since the filter was installed.
-    fn calls(&self) -> Result<BTreeSet<String>> {
+    fn has_attacher(&self) -> Result<bool> {
+        let record = fs::read_to_string(&self.0).context("read what strace recorded")?;
+        Ok(record.contains(ATTACHER))
+    }
+
+    /// The names of the calls that one of the processes made since its filter was installed.
+    fn calls(&self, who: Who) -> Result<BTreeSet<String>> {
         // strace ends after what it records.
         let record = wait::until("the end of a record", || {
             let record = fs::read_to_string(&self.0).context("read what strace recorded")?;
-            Ok(record.contains("exit_group(").then_some(record))
+            let processes = 1 + usize::from(record.contains(ATTACHER));
+            let ended = record.matches("exit_group(").count();
+            Ok((ended >= processes).then_some(record))
         })?;
-        let mut lines = record.lines().filter_map(|line| line.split_once(' '));
-        let filters = lines
-            .by_ref()
-            .filter(|(_, call)| call.contains("SECCOMP_SET_MODE_FILTER"));
-        ensure!(filters.take(2).count() == 2, "no filter in {record}");
+        let lines = record.lines().filter_map(|line| line.split_once(' '));
+        let attacher = lines.clone().find(|(_, call)| call.contains(ATTACHER));
+        let attacher = attacher.map(|(pid, _)| pid);
+        let mut lines = lines.filter(|(pid, _)| (Some(*pid) == attacher) == (who == Who::Attacher));
+        let filters = (lines.by_ref()).filter(|(_, call)| call.contains("SECCOMP_SET_MODE_FILTER"));
+        ensure!(
+            filters.take(2).count() == 2,
+            "no filter of {who:?} in {record}"
+        );
         // What glibc wants to read of itself is refused without a word.
         let lines = lines.filter(|(_, call)| !call.contains("/proc/sys/vm/overcommit_memory"));
         Ok(lines
@@ -269,6 +320,18 @@ impl Strace {
             .collect())
     }
 }
+
+/// Whose calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// That of the process that looks at what comes from outside.
+    Looker,
+    /// That of the one that attaches.
+    Attacher,
+}
+
+/// What the process that attaches calls itself.
+const ATTACHER: &str = "synfin-attach";
 
 /// The name of a call that begins in this line of a record.
 fn name(line: &str) -> Option<&str> {
@@ -280,22 +343,30 @@ fn name(line: &str) -> Option<&str> {
 }
 
 fn compare(task: Task, made: &BTreeSet<String>) -> Result<()> {
+    listed(task, made)?;
+    needed(task, made)
+}
+
+fn needed(task: Task, made: &BTreeSet<String>) -> Result<()> {
     let list = calls(task);
-    let unlisted: Vec<_> = made
-        .iter()
-        .filter(|name| !list.iter().any(|call| call.name == **name))
-        .collect();
-    ensure!(
-        unlisted.is_empty(),
-        "made, and not on the list: {unlisted:?}"
-    );
     let unmade = list
         .iter()
         .filter(|call| call.elsewhere.is_none() && !made.contains(call.name));
     let unmade: Vec<_> = unmade.map(|call| call.name).collect();
     ensure!(
         unmade.is_empty(),
-        "on the list, and not made by any path: {unmade:?}"
+        "on the list of {task:?}, and not made by any path: {unmade:?}"
+    );
+    Ok(())
+}
+
+fn listed(task: Task, made: &BTreeSet<String>) -> Result<()> {
+    let list = calls(task);
+    let is_listed = |name: &&String| list.iter().any(|call| call.name == **name);
+    let unlisted: Vec<_> = made.iter().filter(|name| !is_listed(name)).collect();
+    ensure!(
+        unlisted.is_empty(),
+        "made, and not on the list of {task:?}: {unlisted:?}"
     );
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{attaching, refused};
+use crate::refused;
 
 /// The first argument of a process that plays a part.
 const INSIDE: &str = "--inside";
@@ -38,7 +38,6 @@ pub(crate) fn played() -> Option<ExitCode> {
 fn play(part: &str, rest: &[String]) -> Result<()> {
     match part {
         "attempts" => refused::attempt(rest),
-        "attacher" => attaching::attach_later(rest),
         _ => bail!("there is no part {part}"),
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_tracer_can_do_nothing_that_a_break_in_would,
         a_tracer_that_counts_can_do_no_more_but_delete,
         a_reader_can_do_nothing_that_a_break_in_would,
-        who_attaches_loads_no_program_and_opens_no_file,
+        who_attaches_opens_no_file_and_without_capabilities_loads_nothing,
         one_capability_can_be_kept_and_no_other,
     ]
 }
@@ -65,7 +65,7 @@ fn a_reader_can_do_nothing_that_a_break_in_would() -> Result<()> {
     is(&outcomes, "look up", Errno::EPERM)
 }
 
-fn who_attaches_loads_no_program_and_opens_no_file() -> Result<()> {
+fn who_attaches_opens_no_file_and_without_capabilities_loads_nothing() -> Result<()> {
     let outcomes = outcomes("attach")?;
     // It asks for numbers of interfaces through a socket that goes nowhere.
     only(&outcomes, &[&ALLOWED[..], &["socket"]].concat())?;

@@ -1,10 +1,12 @@
 //! The daemon under test: started in a namespace, waited for, stopped by signal, and read.
 
+use std::fs;
 use std::path::Path;
 use std::process::{ChildStdout, Command};
 
-use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::evidence;
 use crate::netns::{NEAR, Namespace};
@@ -106,6 +108,31 @@ impl Tracer {
         self.process.id()
     }
 
+    /// The number of the process that attaches for it, where there is one.
+    ///
+    /// # Errors
+    /// Where it has ended, or has started others.
+    pub fn attacher(&self) -> Result<Option<u32>> {
+        let id = self.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.context("list a process' children")?;
+        match children.split_whitespace().collect::<Vec<_>>()[..] {
+            [] => Ok(None),
+            [child] => Ok(Some(child.parse()?)),
+            _ => bail!("it has started {children}"),
+        }
+    }
+
+    /// Sends a signal to the process that attaches for it; gives its number.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn signal_attacher(&self, signal: Signal) -> Result<u32> {
+        let attacher = self.attacher()?.context("no process attaches for it")?;
+        kill(Pid::from_raw(i32::try_from(attacher)?), signal)?;
+        Ok(attacher)
+    }
+
     /// What it has said on standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -145,6 +172,22 @@ impl Tracer {
     pub fn await_text(&mut self, text: &str) -> Result<()> {
         self.process
             .wait_for_stdout(text, |said| said.contains(text).then_some(()))
+    }
+
+    /// Waits for a line on standard error that begins so, for the `times`th time.
+    ///
+    /// # Errors
+    /// Where it is not said in time.
+    pub fn await_said(&mut self, words: &str, times: usize) -> Result<()> {
+        let line = format!("synfin: {words}");
+        self.process
+            .wait_for_stderr(&format!("{line:?}, {times} times"), |said| {
+                let lines = said
+                    .split_inclusive('\n')
+                    .filter(|said| said.ends_with('\n'));
+                let count = lines.filter(|said| said.starts_with(&line)).count();
+                (count >= times).then_some(())
+            })
     }
 
     /// Stops it as Ctrl-C does; that is no failure.

@@ -17,6 +17,7 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use synfin_ebpf::wire::Tunnels;
 
 use crate::attach::XdpChoice;
+use crate::attach::follow::Wishes;
 
 pub use confining::Confining;
 pub use detach::Detach;
@@ -72,7 +73,8 @@ pub enum Command {
 /// Options of `synfin trace`.
 #[derive(Args, Debug)]
 pub struct Trace {
-    /// Interface to trace; give it again for several
+    /// Interface to trace; give it again for several. any traces every interface that is up, and
+    /// those that come up later
     #[arg(
         short = 'i',
         long = "iface",
@@ -82,6 +84,11 @@ pub struct Trace {
         help_heading = "What to trace"
     )]
     pub interfaces: Vec<String>,
+
+    /// Look for interfaces in this network namespace: its name, the number of a process in it, or
+    /// the path of its file
+    #[arg(long, value_name = "NAME|PID|PATH", help_heading = "What to trace")]
+    pub netns: Option<String>,
 
     /// Which connections to look at.
     #[command(flatten)]
@@ -161,6 +168,26 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// What stands for every interface.
+    const ANY: &str = "any";
+
+    /// The interfaces to trace.
+    #[must_use]
+    pub fn wishes(&self) -> Wishes {
+        let mut names: Vec<String> = Vec::new();
+        for name in &self.interfaces {
+            if name != Self::ANY && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Wishes {
+            any: self.interfaces.iter().any(|name| name == Self::ANY),
+            names,
+            hook: self.xdp_mode.into(),
+            egress: self.direction == Directions::Both,
+        }
+    }
+
     /// The tunnels that the kernel looks into.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use caps::Capability;
 use crate::cli::Confining;
 use crate::sandbox::{self, Plan, SandboxError, Task};
 use crate::say::say;
+use crate::source::Clock;
 
 /// Confines the process for this task; `keep` tells which capabilities it cannot do without.
 ///
@@ -20,6 +21,7 @@ pub fn confine(
         say("not confined: --no-sandbox keeps all privileges");
         return Ok(());
     }
+    Clock::get_ready();
     let confinement = sandbox::confine(&Plan {
         user: options.user.clone(),
         task,

@@ -1,8 +1,6 @@
 //! `synfin detach`: removes what a synfin that was killed has left on interfaces.
 
-use anyhow::Context as _;
-
-use crate::attach::{Device, Swept};
+use crate::attach::{AttachError, Device, Swept};
 use crate::cli::Detach;
 use crate::say::say;
 
@@ -10,12 +8,8 @@ use crate::say::say;
 ///
 /// # Errors
 /// Where there is no such interface, or the right to remove filters is missing.
-pub fn run(options: &Detach) -> anyhow::Result<()> {
-    let devices = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?
-        .block_on(devices(&options.interfaces))?;
+pub fn run(options: &Detach) -> Result<(), AttachError> {
+    let devices = devices(&options.interfaces)?;
     let mut none = true;
     for device in &devices {
         let swept = device.sweep()?;
@@ -37,13 +31,9 @@ pub fn run(options: &Detach) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn devices(names: &[String]) -> anyhow::Result<Vec<Device>> {
+fn devices(names: &[String]) -> Result<Vec<Device>, AttachError> {
     if names.is_empty() {
-        return Ok(Device::all().await?);
+        return Device::all();
     }
-    let mut devices = Vec::new();
-    for name in names {
-        devices.push(Device::find(name).await?);
-    }
-    Ok(devices)
+    names.iter().map(|name| Device::find(name)).collect()
 }

@@ -11,6 +11,7 @@ pub mod confine;
 pub mod detach;
 pub mod flood;
 pub mod loss;
+pub mod netns;
 pub mod outlet;
 pub mod printer;
 pub mod read;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse_checked().command {
         Command::Trace(options) => trace::run(&options),
         Command::Read(options) => read::run(&options),
-        Command::Detach(options) => detach::run(&options),
+        Command::Detach(options) => detach::run(&options).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,7 @@
 //! Renders what the assembler hands out, and keeps the summary: the same for live traces and
 //! captures.
 
-use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
 
 use synfin_ebpf::segment::Endpoint;
 use synfin_ebpf::seq::Seq;
@@ -24,7 +22,6 @@ pub struct Printer {
     form: Form,
     follow: bool,
     selection: Selection,
-    interfaces: HashMap<u32, Arc<str>>,
     buffer: Vec<u8>,
     /// Records and steps in the buffer.
     records: u64,
@@ -36,12 +33,7 @@ pub struct Printer {
 impl Printer {
     /// Begins the output, at this time of the wall clock; after `count` connections it is done.
     #[must_use]
-    pub fn new(
-        printing: &Printing,
-        count: Option<u64>,
-        interfaces: HashMap<u32, Arc<str>>,
-        unix_ns: i128,
-    ) -> Self {
+    pub fn new(printing: &Printing, count: Option<u64>, unix_ns: i128) -> Self {
         let follow = printing.follow;
         let style = style();
         let mut form = match printing.format {
@@ -58,7 +50,6 @@ impl Printer {
             form,
             follow,
             selection: printing.selection(),
-            interfaces,
             buffer,
             records: 0,
             left: count.unwrap_or(u64::MAX),
@@ -83,11 +74,6 @@ impl Printer {
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.left == 0
-    }
-
-    /// Names an interface.
-    pub fn name_interface(&mut self, index: u32, name: Arc<str>) {
-        self.interfaces.insert(index, name);
     }
 
     /// Octets that were rendered and wait to be handed over.
@@ -148,10 +134,9 @@ impl Output for Printer {
         if !self.follow || self.is_done() {
             return;
         }
-        let interface = self.interfaces.get(&live.interface);
         let step = LiveStep {
             unix_ns: live.unix_ns,
-            interface: interface.map_or("", |name| name),
+            interface: &live.interface,
             client: end(live.client),
             server: end(live.server),
             step,

@@ -139,7 +139,7 @@ impl Reader {
             interfaces: HashMap::new(),
         };
         let unix_ns = Clock::read().unix_ns();
-        let mut printer = Printer::new(&options.printing, None, HashMap::new(), unix_ns);
+        let mut printer = Printer::new(&options.printing, None, unix_ns);
         let mut rendered = Vec::new();
         printer.swap_rendered(&mut rendered);
         let printers = (0..lanes).map(|_| printer.clone());

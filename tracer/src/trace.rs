@@ -3,9 +3,11 @@
 //! This is the place where the parts meet; each of them knows nothing of the others.
 
 mod counters;
+mod interfaces;
 mod overload;
 mod unread;
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -14,17 +16,18 @@ use anyhow::{Context as _, anyhow};
 use aya::util::nr_cpus;
 use aya_log::EbpfLogger;
 use caps::Capability;
-use futures_util::FutureExt as _;
 use synfin_ebpf::flow::Key;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Settings};
-use crate::attach::{Device, LinkHeader, LoadOptions, Programs, Watcher};
-use crate::cli::{Directions, Trace};
+use crate::attach::follow::{Change, Following};
+use crate::attach::{Device, LoadOptions, Programs};
+use crate::cli::Trace;
 use crate::confine::confine;
 use crate::flood::Marked;
 use crate::loss::Losses;
+use crate::netns;
 use crate::outlet::Outlet;
 use crate::printer::Printer;
 use crate::sandbox::{self, SandboxError, Task};
@@ -39,6 +42,10 @@ use overload::Overload;
 /// # Errors
 /// Where tracing cannot begin, or all interfaces went away.
 pub fn run(options: &Trace) -> anyhow::Result<()> {
+    if let Some(wanted) = &options.netns {
+        // Every thread and socket that follows is in it.
+        netns::enter(wanted)?;
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -52,14 +59,11 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let mut stop = Stop::new(options.duration)?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
     let tunnels = options.tunnels().map_err(|error| anyhow!(error))?;
-    let mut devices = Vec::new();
-    for name in &options.interfaces {
-        let device = Device::find(name).await?;
-        if !devices.contains(&device) {
-            devices.push(device);
-        }
+    let wishes = options.wishes();
+    for name in &wishes.names {
+        // Said before anything is loaded.
+        Device::find(name)?;
     }
-    let mut watcher = Watcher::new(&devices).await?;
     let cpus = possible_cpus()?;
     let sizes = &options.sizes;
     let mut programs = Programs::load(&LoadOptions {
@@ -70,53 +74,58 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
         tunnels,
         watch_slots: sizes.watch_slots,
         unproved_per_second: sizes.unproved_rate,
-        bare: devices
-            .iter()
-            .any(|device| device.header == LinkHeader::None),
     })?;
     let maps = Maps::take(&mut programs, options)?;
-    let egress = options.direction == Directions::Both;
-    let mut attachments = Vec::new();
-    for device in &devices {
-        if stop.was_signalled().await {
-            break;
-        }
-        attachments.push(programs.attach(device, options.xdp_mode.into(), egress)?);
+    let mut following = Following::begin(programs, wishes)?;
+    let mut changes = Vec::new();
+    while changes.last() != Some(&Change::Ready) && !stop.was_signalled().await {
+        changes.push(following.change().await?);
     }
     // Nothing that came from outside was looked at so far, and no thread was started.
     let task = Task::Trace {
         accounts: options.account,
     };
     let verbose = options.verbose > 0;
+    let mut following = following.give_up_rights(options.confining.attacher(), |confinement| {
+        if verbose {
+            say(format_args!("the process that attaches is {confinement}"));
+        }
+    })?;
     confine(&options.confining, task, || maps.needs(), verbose)?;
-    let mut reader = Reader::new(maps, options, &devices)?;
-    for attachment in attachments {
-        say(format_args!("tracing {attachment}"));
+    let mut reader = Reader::new(maps, options)?;
+    let mut traced = interfaces::Traced::default();
+    for change in changes {
+        traced.hear(change, &mut reader.assembler);
     }
     if verbose {
         sizes.told(cpus, options.account).iter().for_each(say);
     }
-    let mut present = devices.len();
     let result = loop {
         let ended = tokio::select! {
+            // What an event was seen on is known before the event is read.
+            biased;
+            () = stop.requested() => Some(Ok(())),
+            change = following.change() => match change {
+                Ok(change) => {
+                    traced.hear(change, &mut reader.assembler);
+                    None
+                }
+                Err(error) => Some(Err(error)),
+            },
             turn = reader.turn() => match turn {
                 Ok(Turn::Done) => None,
                 Ok(Turn::Enough) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             },
-            name = watcher.gone() => {
-                present -= 1;
-                say(format_args!("the interface {name} is gone"));
-                (present == 0).then(|| Err(anyhow!("no interface is left to trace")))
-            }
-            () = stop.requested() => Some(Ok(())),
         };
         if let Some(result) = ended {
             break result;
         }
     };
     // Detached first: what is read after this is the rest, and it has an end.
-    drop(programs);
+    if !following.finish().await {
+        say("the process that attaches has not let go of the interfaces in time");
+    }
     reader.finish();
     result
 }
@@ -167,7 +176,11 @@ impl Stop {
     async fn was_signalled(&mut self) -> bool {
         // The runtime takes signals in while nothing else is to be done.
         tokio::task::yield_now().await;
-        self.signal().now_or_never().is_some()
+        tokio::select! {
+            biased;
+            () = self.signal() => true,
+            () = std::future::ready(()) => false,
+        }
     }
 }
 
@@ -223,10 +236,7 @@ enum Turn {
 }
 
 impl Reader {
-    fn new(maps: Maps, options: &Trace, devices: &[Device]) -> anyhow::Result<Self> {
-        let names = devices
-            .iter()
-            .map(|device| (device.index, device.name.as_str().into()));
+    fn new(maps: Maps, options: &Trace) -> anyhow::Result<Self> {
         let (writer, broken) = Writer::start(io::stdout(), options.sizes.output_queue())
             .context("start the writer")?;
         let settings = Settings {
@@ -235,18 +245,13 @@ impl Reader {
             shares: 1,
             max_steps: options.printing.max_steps(),
             linger_ns: LIVE_LINGER_NS,
-            interfaces: names.collect(),
+            interfaces: HashMap::new(),
         };
         Ok(Self {
             maps,
             losses: Losses::default(),
             overload: Overload::new(options.sizes.flood_threshold, Clock::read().now_ns),
-            printer: Printer::new(
-                &options.printing,
-                options.count,
-                settings.interfaces.clone(),
-                Clock::read().unix_ns(),
-            ),
+            printer: Printer::new(&options.printing, options.count, Clock::read().unix_ns()),
             assembler: Assembler::new(settings),
             writer,
             broken,

@@ -9,6 +9,7 @@ mod closing;
 mod deadlines;
 mod healing;
 mod keeping;
+mod names;
 mod opening;
 mod rare;
 mod side;
@@ -24,7 +25,7 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use synfin_ebpf::account::{Accounts, Settled};
@@ -35,6 +36,7 @@ use synfin_ebpf::seq::Seq;
 
 use crate::timeline::{Connection, Previous, Role, Step};
 use deadlines::{Deadlines, Wait};
+use names::Names;
 use rare::Before;
 use table::{Found, Slot, Table};
 use track::Track;
@@ -77,12 +79,12 @@ pub trait Output {
 }
 
 /// Which connection a step belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     /// Wall-clock time of the step, in ns since the Unix epoch.
     pub unix_ns: i128,
-    /// Index of the interface that the segment was seen on.
-    pub interface: u32,
+    /// The interface that the segment was seen on.
+    pub interface: Arc<str>,
     /// The active opener and its initial sequence number.
     pub client: (Endpoint, Option<Seq>),
     /// The passive opener and its initial sequence number.
@@ -105,7 +107,7 @@ pub struct Settings {
     /// How many assemblers there are, each with connections of its own: what is not limited by a
     /// setting is limited for all of them together.
     pub shares: usize,
-    /// Names of the interfaces by index.
+    /// Names of the interfaces by index, as far as they are known from the beginning.
     pub interfaces: HashMap<u32, Arc<str>>,
 }
 
@@ -152,6 +154,7 @@ pub struct Assembler {
     /// The connections; of those that are over what is known: their addresses may be used again.
     tracks: Table<Track, Before>,
     deadlines: Deadlines,
+    interfaces: Names,
     /// When there is something to do next; the latest of all times where there is not.
     next_ns: u64,
     /// Wall-clock time less the events' clock, in ns.
@@ -174,8 +177,9 @@ impl Counts {
 impl Assembler {
     /// Follows nothing yet.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
         Self {
+            interfaces: Names::new(std::mem::take(&mut settings.interfaces)),
             settings,
             tracks: Table::default(),
             deadlines: Deadlines::default(),
@@ -186,9 +190,17 @@ impl Assembler {
         }
     }
 
-    /// Names an interface for connections from now on.
+    /// Names an interface in records from now on.
     pub fn name_interface(&mut self, index: u32, name: Arc<str>) {
-        self.settings.interfaces.insert(index, name);
+        self.interfaces.set(index, name);
+    }
+
+    /// Notes that an interface is gone: its name is kept for as long as a connection needs it.
+    pub fn drop_interface(&mut self, index: u32) {
+        if self.interfaces.leave(index) {
+            let needed: HashSet<u32> = self.tracks.iter().map(Track::interface).collect();
+            self.interfaces.sweep(&needed);
+        }
     }
 
     /// Sets how far the wall clock is ahead of the events' clock, for connections from now on.
@@ -346,7 +358,8 @@ impl Assembler {
                 ..step
             };
             let unix_ns = i128::from(event.time_ns) + i128::from(self.wall_offset_ns);
-            output.step(&live(&key, track, event, unix_ns), &step);
+            let interface = self.interfaces.get(event.interface);
+            output.step(&live(&key, track, interface, unix_ns), &step);
         }
         Some(slot)
     }
@@ -528,9 +541,7 @@ impl Assembler {
             (Some(before), Some(counted)) => Some(before.plus(&counted)),
             (before, counted) => before.copied().or(counted),
         };
-        let interface = self.settings.interfaces.get(&track.interface());
-        let interface =
-            interface.map_or_else(|| format!("#{}", track.interface()).into(), Clone::clone);
+        let interface = self.interfaces.get(track.interface());
         let gap = self.losses != track.losses_before;
         let over = track.is_over() || track.finished() || ended == Ended::Superseded;
         // What is no connection has nothing that could come late, or be taken the place of.
@@ -566,14 +577,14 @@ fn is_of_another(event: &Event, before: &Before) -> bool {
     opened && client.iss() != before.told.client_isn
 }
 
-fn live(key: &Key, track: &Track, event: &Event, unix_ns: i128) -> Live {
+fn live(key: &Key, track: &Track, interface: Arc<str>, unix_ns: i128) -> Live {
     let end = |role: Role| {
         let endpoint = key.endpoint(track.half(role));
         (endpoint, track.side(role).iss())
     };
     Live {
         unix_ns,
-        interface: event.interface,
+        interface,
         client: end(Role::Client),
         server: end(Role::Server),
         scope: key.scope,

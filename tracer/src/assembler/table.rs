@@ -184,6 +184,12 @@ impl<L, E: Copy> Table<L, E> {
         self.node_mut(index)?.live.as_mut()
     }
 
+    /// All connections that are followed.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &L> {
+        let nodes = self.chunks.iter().flatten();
+        nodes.filter_map(|node| node.live.as_ref())
+    }
+
     /// Notes that the connection is active.
     pub(super) fn touch(&mut self, Slot(index): Slot, now_ns: u64) {
         let Some(node) = self.node_mut(index) else {

@@ -13,9 +13,9 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use aya::programs::TcAttachType;
-use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::tc::{
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{
     TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
 };
 
@@ -114,6 +114,12 @@ impl Clsact {
             })?;
         self.filters.push(of_filter);
         Ok(())
+    }
+
+    /// Leaves all of it to another process, which has it as well since it was forked.
+    pub(super) fn give_away(mut self) {
+        self.filters.clear();
+        self.handle.minor &= !QDISC_IS_OURS;
     }
 
     /// The other qdisc that can be in this place looks at what arrives only, and would take a filter

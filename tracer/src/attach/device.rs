@@ -1,20 +1,13 @@
 //! Network devices, as the kernel's netlink interface tells of them.
 
-use std::collections::HashMap;
-use std::io;
-
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use rtnetlink::packet_core::NetlinkPayload;
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{
-    InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage,
-};
-use rtnetlink::{MulticastGroup, new_connection, new_multicast_connection};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage};
+use serde::{Deserialize, Serialize};
 
 use super::AttachError;
+use super::news::Watch;
 
 /// A network device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Its name.
     pub name: String,
@@ -29,7 +22,7 @@ pub struct Device {
 }
 
 /// What the frames of a device begin with, by its type (`ARPHRD_…` of `linux/if_arp.h`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkHeader {
     /// An Ethernet header.
     Ethernet,
@@ -64,8 +57,8 @@ impl Device {
     ///
     /// # Errors
     /// Where there is none of that name, with the names that there are.
-    pub async fn find(name: &str) -> Result<Self, AttachError> {
-        let mut devices = all().await.map_err(AttachError::Netlink)?;
+    pub fn find(name: &str) -> Result<Self, AttachError> {
+        let mut devices = Self::all()?;
         match devices.iter().position(|device| device.name == name) {
             Some(index) => Ok(devices.swap_remove(index)),
             None => Err(AttachError::NoDevice {
@@ -79,11 +72,11 @@ impl Device {
     ///
     /// # Errors
     /// Where netlink fails.
-    pub async fn all() -> Result<Vec<Self>, AttachError> {
-        all().await.map_err(AttachError::Netlink)
+    pub fn all() -> Result<Vec<Self>, AttachError> {
+        Watch::list().map_err(AttachError::Netlink)
     }
 
-    fn new(message: &LinkMessage) -> Self {
+    pub(super) fn new(message: &LinkMessage) -> Self {
         let mut device = Self {
             name: String::new(),
             index: message.header.index,
@@ -109,76 +102,6 @@ fn kind_name(info: &LinkInfo) -> Option<String> {
         LinkInfo::Kind(InfoKind::Other(kind)) => Some(kind.clone()),
         LinkInfo::Kind(kind) => Some(kind.to_string()),
         _ => None,
-    }
-}
-
-async fn all() -> io::Result<Vec<Device>> {
-    let (connection, handle, _) = new_connection()?;
-    let connection = tokio::spawn(connection);
-    let links = handle.link().get().execute();
-    let devices = links.map_ok(|message| Device::new(&message)).try_collect();
-    let devices = devices.await.map_err(io::Error::other);
-    connection.abort();
-    devices
-}
-
-/// Tells when traced devices go away.
-pub struct Watcher {
-    messages: Messages,
-    devices: HashMap<u32, String>,
-    connection: tokio::task::JoinHandle<()>,
-}
-
-type Messages = futures_util::stream::BoxStream<'static, RouteNetlinkMessage>;
-
-impl Watcher {
-    /// Watches these devices.
-    ///
-    /// # Errors
-    /// Where the kernel refuses the subscription, or one of them is gone already.
-    pub async fn new(devices: &[Device]) -> Result<Self, AttachError> {
-        let (connection, _, messages) =
-            new_multicast_connection(&[MulticastGroup::Link]).map_err(AttachError::Netlink)?;
-        let messages = messages.filter_map(|(message, _)| async move {
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => Some(message),
-                _ => None,
-            }
-        });
-        let watcher = Self {
-            messages: messages.boxed(),
-            devices: devices.iter().map(|d| (d.index, d.name.clone())).collect(),
-            connection: tokio::spawn(connection),
-        };
-        let present = all().await.map_err(AttachError::Netlink)?;
-        for device in devices {
-            if !present.iter().any(|other| other.index == device.index) {
-                return Err(AttachError::NoDevice {
-                    name: device.name.clone(),
-                    there_are: present.into_iter().map(|other| other.name).collect(),
-                });
-            }
-        }
-        Ok(watcher)
-    }
-
-    /// Waits until a watched device is gone, and gives its name. May be cancelled.
-    pub async fn gone(&mut self) -> String {
-        while let Some(message) = self.messages.next().await {
-            if let RouteNetlinkMessage::DelLink(message) = message
-                && let Some(name) = self.devices.remove(&message.header.index)
-            {
-                return name;
-            }
-        }
-        // Without netlink nothing more is learnt of the devices; tracing goes on.
-        std::future::pending().await
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.connection.abort();
     }
 }
 

@@ -118,6 +118,9 @@ pub enum AttachError {
     /// Netlink failed.
     #[error("the kernel does not tell of its interfaces (netlink)")]
     Netlink(#[source] io::Error),
+    /// All interfaces that were asked for are gone.
+    #[error("no interface is left to trace")]
+    NothingLeft,
     /// A clock could not be asked.
     #[error("the kernel does not tell its tick rate")]
     Clock(#[source] io::Error),

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AttachError, Device, LinkHeader};
 
 /// What the user asked for with `--xdp-mode`.
@@ -24,7 +26,7 @@ pub enum XdpChoice {
 }
 
 /// A place where the kernel shows frames to programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hook {
     /// XDP in the driver.
     NativeXdp,
@@ -70,7 +72,7 @@ impl fmt::Display for Hook {
 }
 
 /// What was attached where, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// The device.
     pub device: Device,
@@ -80,14 +82,6 @@ pub struct Attachment {
     pub egress: Option<Hook>,
     /// Why these hooks, where they were not asked for, and what else is to be known of them.
     pub notes: Vec<String>,
-}
-
-impl Attachment {
-    /// Whether something is attached that does not go by itself when the process is killed.
-    #[must_use]
-    pub fn may_outlive(&self) -> bool {
-        self.ingress == Hook::Clsact || self.egress == Some(Hook::Clsact)
-    }
 }
 
 impl fmt::Display for Attachment {

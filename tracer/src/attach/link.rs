@@ -13,7 +13,6 @@ use super::{AttachError, Attachment, Device, Hook, LinkHeader, Programs, Swept, 
 /// What is attached to a device. It goes when it is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    index: u32,
     xdp: Vec<XdpLink>,
     tcx: Vec<SchedClassifierLink>,
     clsact: Option<Clsact>,
@@ -30,7 +29,7 @@ impl Device {
 }
 
 impl Programs {
-    /// Attaches to a device, in both directions where `egress` is set. What a synfin that was killed
+    /// Attaches to a device, in both directions where `egress` is set, until [`Programs::detach`]. What a synfin that was killed
     /// has left there is removed before.
     ///
     /// # Errors
@@ -49,10 +48,7 @@ impl Programs {
             });
         }
         let swept = device.sweep()?;
-        let mut held = Held {
-            index: device.index,
-            ..Held::default()
-        };
+        let mut held = Held::default();
         let mut attachment = attach_with(device, choice, egress, |hook, way| match hook {
             Hook::NativeXdp => self.attach_xdp(device, hook, XdpMode::Driver, &mut held),
             Hook::GenericXdp => self.attach_xdp(device, hook, XdpMode::Skb, &mut held),
@@ -62,13 +58,26 @@ impl Programs {
         if swept.is_some() {
             attachment.notes.push(swept.to_string());
         }
-        self.held.push(held);
+        self.held.insert(device.index, held);
         Ok(attachment)
     }
 
     /// Lets go of the device of an index.
     pub fn detach(&mut self, index: u32) {
-        self.held.retain(|held| held.index != index);
+        self.held.remove(&index);
+    }
+
+    /// Whether something is attached that does not go by itself with the process.
+    #[must_use]
+    pub fn may_outlive(&self) -> bool {
+        self.held.values().any(|held| held.clsact.is_some())
+    }
+
+    /// Leaves all that is attached to another process, which has it as well since it was forked.
+    pub(super) fn give_away(mut self) {
+        for clsact in (self.held.drain()).filter_map(|(_, held)| held.clsact) {
+            clsact.give_away();
+        }
     }
 
     fn attach_xdp(

@@ -8,17 +8,20 @@
 mod clsact;
 mod device;
 mod error;
+pub mod follow;
 mod hook;
 mod link;
 mod netlink;
+mod news;
 mod object;
 mod tick;
 
 pub use clsact::Swept;
-pub use device::{Device, LinkHeader, Watcher};
+pub use device::{Device, LinkHeader};
 pub use error::AttachError;
 pub use hook::{Attachment, Hook, XdpChoice};
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
@@ -62,9 +65,6 @@ pub struct LoadOptions {
     pub accounts: Option<u32>,
     /// Which tunnels are looked into.
     pub tunnels: Tunnels,
-    /// Whether the programs for devices without Ethernet header are loaded now. Otherwise they are when
-    /// there is such a device to attach to: the verifier takes a quarter of a second for each.
-    pub bare: bool,
 }
 
 impl Default for LoadOptions {
@@ -78,7 +78,6 @@ impl Default for LoadOptions {
             filter: Filter::default(),
             accounts: None,
             tunnels: Tunnels::OFF,
-            bare: false,
         }
     }
 }
@@ -86,7 +85,8 @@ impl Default for LoadOptions {
 /// The loaded programs.
 pub struct Programs {
     ebpf: Ebpf,
-    held: Vec<Held>,
+    /// What is attached, by the index of the device.
+    held: HashMap<u32, Held>,
 }
 
 /// Words of what a CPU keeps for itself.
@@ -171,16 +171,18 @@ impl Programs {
             .map_err(|error| AttachError::load(error, options))?;
         let mut programs = Self {
             ebpf,
-            held: Vec::new(),
+            held: HashMap::new(),
         };
-        programs.load_all(options.bare)?;
+        programs.load_all()?;
         Ok(programs)
     }
 
-    fn load_all(&mut self, bare: bool) -> Result<(), AttachError> {
+    /// Those for devices without Ethernet header are loaded when there is one: the verifier takes a
+    /// quarter of a second for each.
+    fn load_all(&mut self) -> Result<(), AttachError> {
         for (name, program) in self.ebpf.programs_mut() {
             match program {
-                _ if !bare && [Self::IP_INGRESS, Self::IP_EGRESS].contains(&name) => {}
+                _ if [Self::IP_INGRESS, Self::IP_EGRESS].contains(&name) => {}
                 Program::Xdp(program) => program.load()?,
                 Program::SchedClassifier(program) => program.load()?,
                 _ => return Err(AttachError::Missing("program types that it should have")),
@@ -215,13 +217,14 @@ impl Programs {
         Ok(self.take("EVENTS")?.try_into()?)
     }
 
-    /// Takes the cell that tells the programs whether the reader sleeps.
+    /// The cell that tells the programs whether the reader sleeps. Its map stays here, and with it its
+    /// descriptor, which is written into the programs that are loaded later.
     ///
     /// # Errors
-    /// Where the object has none that can be mapped, or it was taken.
-    pub fn take_reader_cell(&mut self) -> Result<Cell, AttachError> {
-        match self.take("READER")? {
-            Map::Array(array) => Cell::map(&array).map_err(AttachError::Cell),
+    /// Where the object has none that can be mapped.
+    pub fn reader_cell(&self) -> Result<Cell, AttachError> {
+        match self.ebpf.map("READER") {
+            Some(Map::Array(array)) => Cell::map(array).map_err(AttachError::Cell),
             _ => Err(AttachError::Missing("READER that is an array")),
         }
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::sandbox::Account;
+use crate::sandbox::attacher::Confine;
 
 /// How the process is confined.
 #[derive(Args, Clone, Debug)]
@@ -21,4 +22,16 @@ pub struct Confining {
     /// files and system calls
     #[arg(long, help_heading = "Privileges")]
     pub no_sandbox: bool,
+}
+
+impl Confining {
+    /// How the process that attaches is confined, where there is one.
+    #[must_use]
+    pub fn attacher(&self) -> Confine {
+        if self.no_sandbox {
+            Confine::No
+        } else {
+            Confine::As(self.user.clone())
+        }
+    }
 }

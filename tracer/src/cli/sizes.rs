@@ -255,7 +255,7 @@ mod tests {
         let [sizes, rates] = told(&[], 2, false);
         assert_eq!(
             sizes,
-            "for 2 possible CPUs: a ring of 32 MiB; a table of 65536 connections, 18 MiB; 65536 \
+            "for 2 possible CPUs: a ring of 32 MiB; a table of 65536 connections, 19 MiB; 65536 \
              slots of the watch filter, 256 KiB"
         );
         assert_eq!(
@@ -267,7 +267,7 @@ mod tests {
         let [sizes, _] = told(&small, 1, true);
         assert_eq!(
             sizes,
-            "for 1 possible CPU: a ring of 64 KiB; a table of 65536 connections, 18 MiB; 1024 \
+            "for 1 possible CPU: a ring of 64 KiB; a table of 65536 connections, 19 MiB; 1024 \
              slots of the watch filter, 4 KiB; counts of 65536 connections, 29 MiB"
         );
     }

@@ -42,7 +42,6 @@ impl Lane {
     /// Takes packets, and fills in what they come to.
     pub(super) fn take(&mut self, batch: &Batch, round: &mut Round) {
         for (index, name) in &batch.names {
-            self.printer.name_interface(*index, name.clone());
             self.assembler.name_interface(*index, name.clone());
         }
         for (packet, located) in batch.packets() {

@@ -1,7 +1,7 @@
 //! A small process that keeps what attaching needs, so that the one that reads what comes from outside
 //! needs nothing.
 //!
-//! It is forked before there are threads or a runtime, with the loaded programs as they are. Messages go
+//! It is forked before there are threads, with the loaded programs and what they are attached to. Messages go
 //! one way, from it to the confined process, which can ask it for nothing: it can only close its end. Then,
 //! and so also when the confined process ends in whatever way, this one lets go of everything and ends.
 //! It is not killed with its parent: it has to clean up what no link holds.
@@ -26,8 +26,13 @@ use tokio::time::timeout;
 
 use super::{Account, Confinement, Plan, SandboxError, Task, confine, one_thread};
 
-/// What attaching takes, and letting go where a filter is no link.
-const KEPT: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_BPF];
+/// What attaching takes, letting go where a filter is no link, and loading the programs for a device of
+/// another kind than those before.
+const KEPT: [Capability; 3] = [
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
+];
 /// How the process is called; the kernel keeps 15 octets.
 const NAME: &std::ffi::CStr = c"synfin-attach";
 /// How long its end is waited for.
@@ -53,13 +58,6 @@ pub struct Attacher<M> {
     messages: PhantomData<fn() -> M>,
 }
 
-/// An attacher whose messages are not waited for yet: that takes a runtime.
-#[derive(Debug)]
-pub struct Started<M> {
-    socket: UnixStream,
-    messages: PhantomData<fn() -> M>,
-}
-
 /// What the process that attaches tells, and how it hears that it is to end.
 #[derive(Debug)]
 pub struct Teller<M> {
@@ -67,15 +65,16 @@ pub struct Teller<M> {
     messages: PhantomData<fn(M)>,
 }
 
-/// Starts the process: `begun` hears how it is confined, then `body` runs in it, to its end.
+/// Starts the process: `begun` hears how it is confined, then `body` runs in it, to its end. Its messages are
+/// waited for in the runtime that this is called in.
 ///
 /// # Errors
-/// Where there are threads already, or there can be no more processes.
+/// Where there are threads already or no runtime, or there can be no more processes.
 pub fn start<M: Serialize + DeserializeOwned>(
     how: Confine,
     begun: impl FnOnce(&Confinement),
     body: impl FnOnce(Teller<M>),
-) -> Result<Started<M>, SandboxError> {
+) -> Result<Attacher<M>, SandboxError> {
     one_thread()?;
     let (ours, theirs) = UnixStream::pair().map_err(SandboxError::io("make a pair of sockets"))?;
     // Nobody asks for the status of a process that has told all there is: the kernel forgets it at once.
@@ -85,10 +84,16 @@ pub fn start<M: Serialize + DeserializeOwned>(
     // SAFETY: this thread is the only one, so that the child has all there is.
     let forked = unsafe { fork() };
     match forked.map_err(|errno| SandboxError::system("start the process that attaches", errno))? {
-        ForkResult::Parent { .. } => Ok(Started {
-            socket: ours,
-            messages: PhantomData,
-        }),
+        ForkResult::Parent { .. } => {
+            drop(theirs);
+            let hear = || SandboxError::io("hear the process that attaches");
+            ours.set_nonblocking(true).map_err(hear())?;
+            Ok(Attacher {
+                socket: tokio::net::UnixStream::from_std(ours).map_err(hear())?,
+                unread: Vec::new(),
+                messages: PhantomData,
+            })
+        }
         ForkResult::Child => {
             drop(ours);
             // A panic was told by its hook, and must not get into what the parent does.
@@ -163,21 +168,6 @@ impl<M: Serialize> Teller<M> {
     #[must_use]
     pub const fn end(&self) -> &UnixStream {
         &self.socket
-    }
-}
-
-impl<M: DeserializeOwned> Started<M> {
-    /// Waits for messages from now on, in the runtime that this is called in.
-    ///
-    /// # Errors
-    /// Where there is no runtime.
-    pub fn listen(self) -> io::Result<Attacher<M>> {
-        self.socket.set_nonblocking(true)?;
-        Ok(Attacher {
-            socket: tokio::net::UnixStream::from_std(self.socket)?,
-            unread: Vec::new(),
-            messages: PhantomData,
-        })
     }
 }
 

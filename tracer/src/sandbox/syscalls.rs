@@ -170,44 +170,31 @@ fn tracing(accounts: bool) -> Calls {
         Call::new("epoll_ctl", libc::SYS_epoll_ctl),
         Call::new("recvfrom", libc::SYS_recvfrom),
         Call::new("sendto", libc::SYS_sendto),
-        Call::new("shutdown", libc::SYS_shutdown)
-            .elsewhere("where a process attaches for this one, and is told to end"),
+        // The process that attaches is told to end.
+        Call::new("shutdown", libc::SYS_shutdown),
     ]
 }
 
 /// What attaching takes, by links and by netlink.
 fn attaching() -> Calls {
     vec![
-        Call::new("read", libc::SYS_read),
-        Call::new("bpf", libc::SYS_bpf).only(Only::argument(0, &LINK_COMMANDS)),
-        Call::new("clock_nanosleep", libc::SYS_clock_nanosleep),
+        Call::new("bpf", libc::SYS_bpf).only(Only::argument(0, &ATTACH_COMMANDS)),
         Call::new("socket", libc::SYS_socket).only(Only::argument(0, &FAMILIES)),
         Call::new("bind", libc::SYS_bind),
-        Call::new("getsockname", libc::SYS_getsockname),
-        Call::new("setsockopt", libc::SYS_setsockopt),
         Call::new("recvfrom", libc::SYS_recvfrom),
-        Call::new("recvmsg", libc::SYS_recvmsg),
         Call::new("sendto", libc::SYS_sendto),
-        Call::new("sendmsg", libc::SYS_sendmsg),
         #[cfg(target_arch = "x86_64")]
         Call::new("poll", libc::SYS_poll),
-        Call::new("ppoll", libc::SYS_ppoll),
-        #[cfg(target_arch = "x86_64")]
-        Call::new("epoll_wait", libc::SYS_epoll_wait),
-        Call::new("epoll_pwait", libc::SYS_epoll_pwait),
-        Call::new("epoll_ctl", libc::SYS_epoll_ctl),
-        Call::new("epoll_create1", libc::SYS_epoll_create1),
-        Call::new("eventfd2", libc::SYS_eventfd2),
-        Call::new("uname", libc::SYS_uname),
+        Call::new("ppoll", libc::SYS_ppoll).elsewhere("other architectures"),
     ]
 }
 
 /// bpf(2): BPF_MAP_LOOKUP_ELEM, BPF_MAP_DELETE_ELEM.
 const MAP_COMMANDS: [i32; 2] = [1, 3];
 
-/// bpf(2): BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY, BPF_LINK_CREATE,
-/// BPF_LINK_UPDATE, BPF_LINK_DETACH. A program is loaded by none of them.
-const LINK_COMMANDS: [i32; 7] = [8, 9, 15, 16, 28, 29, 34];
+/// bpf(2): BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY,
+/// BPF_LINK_CREATE, BPF_LINK_UPDATE, BPF_LINK_DETACH.
+const ATTACH_COMMANDS: [i32; 8] = [5, 8, 9, 15, 16, 28, 29, 34];
 /// Netlink; and sockets of which only interfaces are asked (netdevice(7)).
 const FAMILIES: [i32; 3] = [libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET];
 

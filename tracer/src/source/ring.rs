@@ -53,7 +53,7 @@ impl Ring {
         let ring = unsafe { AsyncFd::register(ring) };
         Ok(Self {
             ring: ring.map_err(io::Error::from)?,
-            asleep: programs.take_reader_cell()?,
+            asleep: programs.reader_cell()?,
             mood: Mood::Awake(0),
             bad: 0,
             last_bad: None,
