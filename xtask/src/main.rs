@@ -201,7 +201,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
     ));
     if tests {
         packages::obtain(packages::TESTS)?;
-        guest::obtain(workspace, ci::KERNEL)?;
+        guest::obtain(workspace, guest::OLDEST)?;
         deny::obtain(workspace)?;
         say("every program that the tests use is here");
     }

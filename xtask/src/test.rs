@@ -94,12 +94,6 @@ pub(crate) fn built(
     cargo_test(workspace, unprivileged, guest, args, harness)
 }
 
-/// Runs the tests that ask the kernel in virtual machines with another one.
-pub(crate) fn in_guests(workspace: &Workspace, version: &str) -> Result<()> {
-    let guest = guest::Options::with_kernel(version);
-    some(workspace, false, &guest, &[], &[])
-}
-
 /// Builds the BPF programs, then says for each program what it costs the verifier, and fails where that is
 /// too much.
 pub(crate) fn verifier(workspace: &Workspace, guest: &guest::Options) -> Result<()> {

@@ -31,15 +31,8 @@ pub(crate) struct Options {
     accel: Accel,
 }
 
-impl Options {
-    /// With the newest kernel of this version.
-    pub(crate) fn with_kernel(version: &str) -> Self {
-        Self {
-            kernel: Some(version.to_owned()),
-            accel: Accel::default(),
-        }
-    }
-}
+/// The oldest kernel that Debian keeps for machines with BTF.
+pub(crate) const OLDEST: &str = "6.1";
 
 /// A binary to start in a guest.
 #[derive(Args)]
