@@ -241,6 +241,17 @@ fn a_pipe_until_a_signal(strace: &Strace, scratch: &Scratch) -> Result<()> {
 
 /// More records than the queue to a reader holds, who lets a second pass before it reads: a bar appears.
 fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
+    // Now and then it has read everything before it is stopped.
+    for _ in 0..20 {
+        if a_file_with_a_bar(strace, scratch)? {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no bar")
+}
+
+/// Whether there was a bar.
+fn a_file_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<bool> {
     let file = talk::captured(scratch, 25_000)?;
     let (terminal, other) = Terminal::new()?;
     let mut command = strace.read()?;
@@ -271,9 +282,8 @@ fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
         status.success() && !shown.contains(REFUSED),
         "{status}: {shown}"
     );
-    ensure!(shown.contains(" left"), "no bar: {shown}");
     assert_eq!(record::connections(&written)?.len(), 25_000);
-    Ok(())
+    Ok(shown.contains(" left"))
 }
 
 /// A record of system calls.
