@@ -7,18 +7,12 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use synfin_ebpf::event::Direction;
 use synfin_ebpf::flow::{self, Glance, Vantage, examine, glance, trace_far};
-use synfin_ebpf::octets::Octets as _;
 use synfin_ebpf::segment::Scope;
-use synfin_ebpf::wire::Link;
+use synfin_ebpf::wire::{Link, lacks_ethernet};
 
 use super::diagnose;
 use crate::frame::SkbFrame;
 use crate::host::Kernel;
-
-/// The place of the EtherType, and those of IP.
-const ETHER_TYPE: usize = 12;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
 
 /// What the frames of a program begin with, as its parameter `IP` has it.
 const ETHERNET: bool = false;
@@ -108,8 +102,7 @@ fn lacks_header(skb: *mut __sk_buff) -> u64 {
     let protocol = unsafe { (*skb).protocol };
     // As it lies in memory, in a number of four octets.
     let ether_type = u16::from_be((protocol & 0xffff) as u16);
-    let seen = SkbFrame::as_it_lies(skb).be16(ETHER_TYPE);
-    u64::from(matches!(ether_type, IPV4 | IPV6) && seen != Some(ether_type))
+    u64::from(lacks_ethernet(&SkbFrame::as_it_lies(skb), ether_type))
 }
 
 /// Examines the segment whose place was handed on; not 0 where its connection was the first one that

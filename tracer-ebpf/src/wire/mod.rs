@@ -247,6 +247,14 @@ fn plain_tcp<F: Octets + ?Sized>(frame: &F, link: Link, scope: Scope) -> Result<
     Ok(tcp::locate(frame, &network, &transport, Outer::default())?)
 }
 
+/// Whether a frame that carries IP, by the EtherType that its device tells, is without the Ethernet header
+/// that would say so.
+#[inline(always)]
+pub fn lacks_ethernet<F: Octets + ?Sized>(frame: &F, ether_type: u16) -> bool {
+    matches!(ether_type, ethertype::IPV4 | ethertype::IPV6)
+        && frame.be16(link::ETHERNET_TYPE) != Some(ether_type)
+}
+
 /// Finds the TCP header of a frame.
 ///
 /// `scope` holds tags that the device took off the frame before it was seen. `forget` gives words
