@@ -80,9 +80,6 @@ impl Both {
     pub(crate) fn load_options(options: &LoadOptions) -> Result<Self> {
         let object = fs::read(requirement::bpf_object()).context("read the BPF object")?;
         let mut programs = Programs::load_object(&object, options)?;
-        for name in IP_PROGRAMS {
-            programs.classifier(name)?.load()?;
-        }
         let tracker = Tracker::new(options.filter, options.tunnels);
         Ok(Self {
             ring: programs.take_events()?,

@@ -29,8 +29,8 @@ impl Device {
 }
 
 impl Programs {
-    /// Attaches to a device, in both directions where `egress` is set, until [`Programs::detach`]. What a synfin that was killed
-    /// has left there is removed before.
+    /// Attaches to a device, in both directions where `egress` is set, until [`Programs::detach`]. What
+    /// a synfin that was killed has left there is removed before.
     ///
     /// # Errors
     /// Where the device's frames begin with something that is not read, or the kernel or the driver
@@ -132,7 +132,7 @@ impl Programs {
         added.map_err(refused)
     }
 
-    /// The TC program for a device, loaded.
+    /// The TC program for a device.
     fn for_device(
         &mut self,
         device: &Device,
@@ -144,11 +144,7 @@ impl Programs {
             (_, Way::In) => Self::IP_INGRESS,
             (_, Way::Out) => Self::IP_EGRESS,
         };
-        let classifier = self.classifier(name)?;
-        if classifier.fd().is_err() {
-            classifier.load()?;
-        }
-        Ok((name, classifier))
+        Ok((name, self.classifier(name)?))
     }
 }
 

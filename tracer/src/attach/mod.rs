@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::{Program, SchedClassifier, Xdp};
+use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::filter::Filter;
@@ -82,7 +82,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// The loaded programs.
+/// The programs and their maps.
 pub struct Programs {
     ebpf: Ebpf,
     /// What is attached, by the index of the device.
@@ -107,7 +107,7 @@ impl Programs {
     /// The program for TC egress of devices without Ethernet header.
     pub const IP_EGRESS: &str = "synfin_ip_out";
 
-    /// Loads the embedded object.
+    /// Loads the embedded object: its maps are made, and programs are ready to be loaded.
     ///
     /// # Errors
     /// Where this build has no object, the kernel lacks something, or the right to load is missing.
@@ -169,44 +169,38 @@ impl Programs {
             .map_max_entries("WATCH", watch_lines)
             .load(object)
             .map_err(|error| AttachError::load(error, options))?;
-        let mut programs = Self {
+        Ok(Self {
             ebpf,
             held: HashMap::new(),
-        };
-        programs.load_all()?;
-        Ok(programs)
+        })
     }
 
-    /// Those for devices without Ethernet header are loaded when there is one: the verifier takes a
-    /// quarter of a second for each.
-    fn load_all(&mut self) -> Result<(), AttachError> {
-        for (name, program) in self.ebpf.programs_mut() {
-            match program {
-                _ if [Self::IP_INGRESS, Self::IP_EGRESS].contains(&name) => {}
-                Program::Xdp(program) => program.load()?,
-                Program::SchedClassifier(program) => program.load()?,
-                _ => return Err(AttachError::Missing("program types that it should have")),
-            }
-        }
-        Ok(())
-    }
-
-    /// An XDP program.
+    /// An XDP program, which is loaded where it was not yet: the verifier takes a quarter of a second
+    /// and more for each.
     ///
     /// # Errors
-    /// Where the object has none of that name.
+    /// Where the object has none of that name, or the kernel refuses to load it.
     pub fn xdp(&mut self, name: &'static str) -> Result<&mut Xdp, AttachError> {
         let program = self.ebpf.program_mut(name);
-        Ok(program.ok_or(AttachError::Missing(name))?.try_into()?)
+        let program: &mut Xdp = program.ok_or(AttachError::Missing(name))?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
     }
 
-    /// A TC program.
+    /// A TC program, loaded in the same way.
     ///
     /// # Errors
-    /// Where the object has none of that name.
+    /// As [`Programs::xdp`].
     pub fn classifier(&mut self, name: &'static str) -> Result<&mut SchedClassifier, AttachError> {
         let program = self.ebpf.program_mut(name);
-        Ok(program.ok_or(AttachError::Missing(name))?.try_into()?)
+        let program: &mut SchedClassifier =
+            program.ok_or(AttachError::Missing(name))?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
     }
 
     /// Takes the ring of events. The second call finds none.
