@@ -158,7 +158,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     let done = match task {
         Task::Setup { tests } => setup(&workspace, tests),
         Task::BuildEbpf { stats: false, .. } => build::ebpf(&workspace).map(drop),
-        Task::BuildEbpf { guest, .. } => test::verifier(&workspace, &guest),
+        Task::BuildEbpf { guest, .. } => test::verifier(&workspace, guest),
         Task::Build => build::all(&workspace).map(drop),
         Task::Run { args } => run::trace(&workspace, &args),
         Task::Demo { synfin, args } => demo::ftp(&workspace, synfin, &args),
@@ -180,7 +180,15 @@ fn perform(task: Task) -> Result<ExitCode> {
             args,
             harness,
             ..
-        } => test::some(&workspace, unprivileged, &guest, &args, &harness),
+        } => {
+            let choice = test::Choice {
+                unprivileged,
+                guest,
+                args,
+                harness,
+            };
+            test::some(&workspace, &choice)
+        }
         Task::Guest { start } => return guest::start(&workspace, &start),
         Task::Endure { duration } => test::endure(&workspace, duration),
         Task::Deny => deny::all(&workspace),

@@ -8,7 +8,11 @@ use std::{ffi::OsString, fs, process::Command};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{exec, guest, test, workspace::Workspace};
+use crate::{
+    exec,
+    test::{self, Choice},
+    workspace::Workspace,
+};
 
 /// Names the file that the tests add their rows to.
 const VARIABLE: &str = "SYNFIN_REPORT";
@@ -29,13 +33,12 @@ pub(crate) fn devices(workspace: &Workspace, unprivileged: bool) -> Result<()> {
     let rows = workspace.report();
     // What an earlier run saw is not what this one does.
     fs::write(&rows, "").with_context(|| format!("write {}", rows.display()))?;
-    let mut command = test::built(
-        workspace,
+    let choice = Choice {
         unprivileged,
-        &guest::Options::default(),
-        &TESTS.map(OsString::from),
-        &[],
-    )?;
+        args: TESTS.map(OsString::from).into(),
+        ..Choice::default()
+    };
+    let mut command = test::built(workspace, &choice)?;
     let outcome = exec::run(command.env(VARIABLE, &rows));
     let names = names(workspace, &mut command)?;
     let text = fs::read_to_string(&rows).with_context(|| format!("read {}", rows.display()))?;

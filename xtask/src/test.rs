@@ -15,9 +15,23 @@ use crate::{
     workspace::Workspace,
 };
 
+/// Which tests, and where.
+#[derive(Clone, Default)]
+pub(crate) struct Choice {
+    /// Root is never asked for.
+    pub(crate) unprivileged: bool,
+    /// A virtual machine, where one was asked for.
+    pub(crate) guest: guest::Options,
+    /// For `cargo test`. The command line comes apart at a `--` that leads it only: a later one is still
+    /// among these.
+    pub(crate) args: Vec<OsString>,
+    /// For the tests themselves.
+    pub(crate) harness: Vec<OsString>,
+}
+
 /// Builds everything, then runs every test.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
-    some(workspace, false, &guest::Options::default(), &[], &[])
+    some(workspace, &Choice::default())
 }
 
 /// Connections all the time for so long, while the interface, the daemon and the reader of its output
@@ -49,10 +63,12 @@ fn one(
     variables: &[(&str, String)],
 ) -> Result<()> {
     let args = [&["--package", "synfin-tests", "--test", suite], flags].concat();
-    let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
-    let harness = [name, "--nocapture"].map(OsString::from);
-    let guest = guest::Options::default();
-    let mut command = built(workspace, false, &guest, &args, &harness)?;
+    let choice = Choice {
+        args: args.into_iter().map(OsString::from).collect(),
+        harness: [name, "--nocapture"].map(OsString::from).into(),
+        ..Choice::default()
+    };
+    let mut command = built(workspace, &choice)?;
     exec::run(command.envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
@@ -66,52 +82,40 @@ const IN_A_GUEST: [&str; 6] = [
     "live",
 ];
 
-/// Builds everything, then runs `cargo test` with these arguments. The command line comes apart at
-/// a `--` that leads it only: a later one is still among `args`.
-pub(crate) fn some(
-    workspace: &Workspace,
-    unprivileged: bool,
-    guest: &guest::Options,
-    args: &[OsString],
-    harness: &[OsString],
-) -> Result<()> {
-    exec::run(&mut built(workspace, unprivileged, guest, args, harness)?)
+/// Builds everything, then runs these tests.
+pub(crate) fn some(workspace: &Workspace, choice: &Choice) -> Result<()> {
+    exec::run(&mut built(workspace, choice)?)
 }
 
 /// Builds everything; the `cargo test` that [`some`] runs then.
-pub(crate) fn built(
-    workspace: &Workspace,
-    unprivileged: bool,
-    guest: &guest::Options,
-    args: &[OsString],
-    harness: &[OsString],
-) -> Result<Command> {
+pub(crate) fn built(workspace: &Workspace, choice: &Choice) -> Result<Command> {
     build::all(workspace)?;
     if let Err(error) = packages::obtain(packages::TESTS) {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
-    cargo_test(workspace, unprivileged, guest, args, harness)
+    cargo_test(workspace, choice)
 }
 
 /// Builds the BPF programs, then says for each program what it costs the verifier, and fails where that is
 /// too much.
-pub(crate) fn verifier(workspace: &Workspace, guest: &guest::Options) -> Result<()> {
+pub(crate) fn verifier(workspace: &Workspace, guest: guest::Options) -> Result<()> {
     let args = ["--package", "synfin-tests", "--test", "kernel"].map(OsString::from);
     build::ebpf(workspace)?;
-    let mut command = cargo_test(workspace, false, guest, &args, &["budget::".into()])?;
+    let choice = Choice {
+        guest,
+        args: args.into(),
+        harness: vec!["budget::".into()],
+        ..Choice::default()
+    };
+    let mut command = cargo_test(workspace, &choice)?;
     // Asked for by itself, it may not be left out where something is missing.
     exec::run(command.env("CI", "true"))
 }
 
-fn cargo_test(
-    workspace: &Workspace,
-    unprivileged: bool,
-    guest: &guest::Options,
-    args: &[OsString],
-    harness: &[OsString],
-) -> Result<Command> {
-    let guest = guest::runner(workspace, guest)?;
+fn cargo_test(workspace: &Workspace, choice: &Choice) -> Result<Command> {
+    let Choice { args, harness, .. } = choice;
+    let guest = guest::runner(workspace, &choice.guest)?;
     let mut command = exec::cargo();
     if let Some(runner) = &guest {
         // A list of words, of which each may have spaces in it.
@@ -133,7 +137,7 @@ fn cargo_test(
         command.arg("--").args(harness);
     }
     if guest.is_none() && !privilege::is_root() {
-        if !unprivileged && privilege::sudo_works() {
+        if !choice.unprivileged && privilege::sudo_works() {
             command.env(runner_variable()?, privilege::SUDO_RUNNER);
         } else {
             say("tests that need root report themselves as not run");
