@@ -16,10 +16,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use synfin::sandbox::{Task, calls};
 use synfin_tests::cases;
-use synfin_tests::daemon::{REFUSED, Tracer};
+use synfin_tests::daemon::{self, REFUSED, Tracer};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{self, Link, NEAR};
-use synfin_tests::process::{self, Background, Output};
+use synfin_tests::process::{self, Background};
 use synfin_tests::record;
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
 use synfin_tests::requirement::{self, tool};
@@ -87,7 +87,7 @@ fn into_a_pipe_until_a_signal(strace: &Strace) -> Result<()> {
     let mut tracer = Tracer::start(&mut command, 1)?;
     Wire::of(&link)?.play(&talk::whole(40_000))?;
     tracer.await_connections(1)?;
-    well(&tracer.stop_by(Signal::SIGTERM)?)
+    daemon::ended_well(&tracer.stop_by(Signal::SIGTERM)?)
 }
 
 fn into_a_file_for_a_while(strace: &Strace) -> Result<()> {
@@ -139,7 +139,7 @@ fn into_a_pipe_that_is_closed(strace: &Strace) -> Result<()> {
     let (tracer, stdout) = Tracer::start_unread(&mut command)?;
     drop(stdout);
     Wire::of(&link)?.play(&talk::whole(40_000))?;
-    well(&tracer.finish()?)
+    daemon::ended_well(&tracer.finish()?)
 }
 
 fn into_a_pipe_that_nobody_reads_for_a_while(strace: &Strace) -> Result<()> {
@@ -160,7 +160,7 @@ fn into_a_pipe_that_nobody_reads_for_a_while(strace: &Strace) -> Result<()> {
     let mut written = String::new();
     tracer.signal(Signal::SIGINT)?;
     stdout.read_to_string(&mut written)?;
-    well(&tracer.finish()?)?;
+    daemon::ended_well(&tracer.finish()?)?;
     assert_eq!(record::connections(&written)?.len(), 200 + 5_000);
     Ok(())
 }
@@ -181,7 +181,7 @@ fn until_the_interface_is_gone(strace: &Strace) -> Result<()> {
 fn by_filters(strace: &Strace) -> Result<()> {
     let link = Link::silent()?;
     let mut command = strace.trace(&link, &["--xdp-mode", "clsact"])?;
-    well(&Tracer::start(&mut command, 1)?.stop()?)
+    daemon::ended_well(&Tracer::start(&mut command, 1)?.stop()?)
 }
 
 fn while_interfaces_come_and_go(strace: &Strace) -> Result<()> {
@@ -195,7 +195,7 @@ fn while_interfaces_come_and_go(strace: &Strace) -> Result<()> {
     tracer.await_said("tracing tun0: ", 1)?;
     link.near.ip(&["link", "delete", NEAR])?;
     tracer.await_said(&format!("the interface {NEAR} is gone"), 1)?;
-    well(&tracer.stop()?)
+    daemon::ended_well(&tracer.stop()?)
 }
 
 fn while_an_interface_comes_by_native_xdp(strace: &Strace) -> Result<()> {
@@ -205,7 +205,7 @@ fn while_an_interface_comes_by_native_xdp(strace: &Strace) -> Result<()> {
     netns::connect((&link.near, "later0"), (&link.far, "later1"))?;
     link.near.ip(&["link", "set", "later0", "up"])?;
     tracer.await_said("tracing later0: native XDP", 1)?;
-    well(&tracer.stop()?)
+    daemon::ended_well(&tracer.stop()?)
 }
 
 fn a_compressed_file(strace: &Strace, scratch: &Scratch) -> Result<()> {
@@ -213,7 +213,7 @@ fn a_compressed_file(strace: &Strace, scratch: &Scratch) -> Result<()> {
     process::succeed(Command::new("gzip").arg("-kf").arg(&file))?;
     let file = file.with_extension("pcap.gz");
     let output = process::run(strace.read()?.arg(file))?;
-    well(&output)?;
+    daemon::ended_well(&output)?;
     assert_eq!(record::connections(&output.stdout)?.len(), 100);
     Ok(())
 }
@@ -226,17 +226,20 @@ fn a_pipe_until_a_signal(strace: &Strace, scratch: &Scratch) -> Result<()> {
     let mut input = File::options().write(true).open(&pipe)?;
     std::io::Write::write_all(&mut input, &octets)?;
     // Its first threads are there, and so the handler of signals is.
-    wait::until("the lanes", || {
-        let threads = synfin_tests::privileges::of(reader.id())?;
-        Ok(threads
-            .iter()
-            .any(|thread| thread.name == "lane")
-            .then_some(()))
-    })?;
+    await_lanes(reader.id())?;
     reader.signal(Signal::SIGINT)?;
     let output = reader.wait()?;
     drop(input);
-    well(&output)
+    daemon::ended_well(&output)
+}
+
+/// Waits until a reader has the threads that follow connections.
+fn await_lanes(pid: u32) -> Result<()> {
+    wait::until("the lanes", || {
+        let threads = synfin_tests::privileges::of(pid)?;
+        let lane = threads.iter().any(|thread| thread.name == "lane");
+        Ok(lane.then_some(()))
+    })
 }
 
 /// More records than the queue to a reader holds, who lets a second pass before it reads: a bar appears.
@@ -264,13 +267,7 @@ fn a_file_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<bool> {
     let mut stdout = child.stdout.take().context("its output")?;
     // However quick the reader is, it has taken over a second then.
     let reader = Pid::from_raw(i32::try_from(child.id())?);
-    wait::until("the lanes", || {
-        let threads = synfin_tests::privileges::of(child.id())?;
-        Ok(threads
-            .iter()
-            .any(|thread| thread.name == "lane")
-            .then_some(()))
-    })?;
+    await_lanes(child.id())?;
     kill(reader, Signal::SIGSTOP)?;
     thread::sleep(Duration::from_millis(1_500));
     kill(reader, Signal::SIGCONT)?;
@@ -421,15 +418,4 @@ impl Terminal {
             .join()
             .map_err(|_| anyhow::anyhow!("the terminal's reader panicked"))
     }
-}
-
-fn well(output: &Output) -> Result<()> {
-    ensure!(
-        output.status.success(),
-        "{}: {}",
-        output.status,
-        output.stderr
-    );
-    ensure!(!output.stderr.contains(REFUSED), "{}", output.stderr);
-    Ok(())
 }

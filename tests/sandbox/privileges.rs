@@ -13,7 +13,7 @@ use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{Link, NEAR};
 use synfin_tests::privileges::{self, Privileges};
-use synfin_tests::process::{self, Background, Output};
+use synfin_tests::process::{self, Background};
 use synfin_tests::requirement;
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
 use synfin_tests::scratch::Scratch;
@@ -105,7 +105,7 @@ fn a_reader_of_roots_has_nothing_left_on_any_thread() -> Result<()> {
     reader.wait_for_stdout("a connection", |text| {
         text.contains("established").then_some(())
     })?;
-    well(&reader.wait()?)
+    daemon::ended_well(&reader.wait()?)
 }
 
 fn without_sandbox_it_says_so_and_stays_what_it_was() -> Result<()> {
@@ -123,7 +123,7 @@ fn without_sandbox_it_says_so_and_stays_what_it_was() -> Result<()> {
     let capture = talk::captured(&scratch, 1)?;
     let mut command = Command::new(requirement::daemon());
     let output = process::run(command.args(["read", "--no-sandbox"]).arg(capture))?;
-    well(&output)?;
+    daemon::ended_well(&output)?;
     ensure!(output.stderr.contains("not confined"), "{}", output.stderr);
     Ok(())
 }
@@ -261,7 +261,7 @@ fn traced(command: impl FnOnce(&Link) -> Result<Command>) -> Result<Vec<Privileg
     Wire::of(&link)?.play(&talk::whole(40_000))?;
     tracer.await_connections(1)?;
     let threads = privileges::of(tracer.id())?;
-    well(&tracer.stop()?)?;
+    daemon::ended_well(&tracer.stop()?)?;
     Ok(threads)
 }
 
@@ -298,16 +298,4 @@ fn copy(scratch: &Scratch) -> Result<PathBuf> {
 
 fn requirement(tool: &str) -> Result<PathBuf> {
     requirement::tool(tool).with_context(|| format!("find {tool}"))
-}
-
-fn well(output: &Output) -> Result<()> {
-    ensure!(
-        output.status.success(),
-        "{}: {}",
-        output.status,
-        output.stderr
-    );
-    let refused = output.stderr.contains(daemon::REFUSED);
-    ensure!(!refused, "{}", output.stderr);
-    Ok(())
 }

@@ -66,18 +66,7 @@ impl Drop for MemoryGroup {
 /// Removes the groups of test runs that were killed: those whose process is no more.
 pub fn sweep() {
     for (_, place) in PLACES {
-        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let owner = name
-                .strip_prefix(PREFIX)
-                .and_then(|rest| rest.split_once('-'));
-            if let Some((owner, _)) = owner
-                && process::is_gone(owner)
-                && let Err(error) = fs::remove_dir(entry.path())
-            {
-                eprintln!("{name} is left: {error}");
-            }
-        }
+        process::sweep(Path::new(place), PREFIX, fs::remove_dir);
     }
 }
 

@@ -285,6 +285,21 @@ fn finished(output: Output) -> Result<Output> {
     Ok(output)
 }
 
+/// That it ended well, and did nothing that its sandbox does not allow.
+///
+/// # Errors
+/// Where it did not, with what it said.
+pub fn ended_well(output: &Output) -> Result<()> {
+    ensure!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        output.stderr
+    );
+    ensure!(!output.stderr.contains(REFUSED), "{}", output.stderr);
+    Ok(())
+}
+
 /// A count of the summary, by its name; `None` where the summary does not name it, which it need
 /// not where the count is zero.
 #[must_use]

@@ -1,8 +1,9 @@
 //! Child processes: what they say is kept, they end in time, and none outlives its test.
 
-use std::io::Read;
+use std::fs;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -227,6 +228,23 @@ impl Drop for Background {
             // A failure here has nowhere to go, and means that it has ended just now.
             drop(self.child.kill());
             drop(self.child.wait());
+        }
+    }
+}
+
+/// Removes from a directory what test runs have left that were killed: whatever begins with `prefix` and
+/// the number of a process that is no more.
+pub(crate) fn sweep(place: &Path, prefix: &str, remove: fn(PathBuf) -> io::Result<()>) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.split_once('-'));
+        if let Some((owner, _)) = owner
+            && is_gone(owner)
+            && let Err(error) = remove(entry.path())
+        {
+            eprintln!("{name} is left: {error}");
         }
     }
 }

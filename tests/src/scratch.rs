@@ -12,19 +12,7 @@ const PREFIX: &str = "synfin-tests-";
 
 /// Removes the directories of test runs that were killed: those whose process is no more.
 pub fn sweep() {
-    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split_once('-'));
-        if let Some((owner, _)) = owner
-            && process::is_gone(owner)
-            && let Err(error) = fs::remove_dir_all(entry.path())
-        {
-            eprintln!("{name} is left: {error}");
-        }
-    }
+    process::sweep(&std::env::temp_dir(), PREFIX, fs::remove_dir_all);
 }
 
 /// A directory that nobody else uses.
