@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::pty::openpty;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use synfin::sandbox::{Task, calls};
 use synfin_tests::cases;
 use synfin_tests::daemon::{REFUSED, Tracer};
@@ -240,7 +241,7 @@ fn a_pipe_until_a_signal(strace: &Strace, scratch: &Scratch) -> Result<()> {
 
 /// More records than the queue to a reader holds, who lets a second pass before it reads: a bar appears.
 fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
-    let file = talk::captured(scratch, 10_000)?;
+    let file = talk::captured(scratch, 25_000)?;
     let (terminal, other) = Terminal::new()?;
     let mut command = strace.read()?;
     let mut child = command
@@ -250,7 +251,18 @@ fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
         .spawn()?;
     drop(command);
     let mut stdout = child.stdout.take().context("its output")?;
+    // However quick the reader is, it has taken over a second then.
+    let reader = Pid::from_raw(i32::try_from(child.id())?);
+    wait::until("the lanes", || {
+        let threads = synfin_tests::privileges::of(child.id())?;
+        Ok(threads
+            .iter()
+            .any(|thread| thread.name == "lane")
+            .then_some(()))
+    })?;
+    kill(reader, Signal::SIGSTOP)?;
     thread::sleep(Duration::from_millis(1_500));
+    kill(reader, Signal::SIGCONT)?;
     let mut written = String::new();
     stdout.read_to_string(&mut written)?;
     let status = wait::until("the end", || Ok(child.try_wait()?))?;
@@ -260,7 +272,7 @@ fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
         "{status}: {shown}"
     );
     ensure!(shown.contains(" left"), "no bar: {shown}");
-    assert_eq!(record::connections(&written)?.len(), 10_000);
+    assert_eq!(record::connections(&written)?.len(), 25_000);
     Ok(())
 }
 
