@@ -123,6 +123,8 @@ fn cargo(workspace: &Workspace, toolchain: &Toolchain, arch: Arch) -> Result<Com
         .args(["-Z", "build-std", "--target-dir"])
         .arg(workspace.arch())
         .env("RUSTC_BOOTSTRAP", "1")
+        // Emulated code that is not optimized takes several times as long.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
         .env(variable("LINKER"), arch.compiler())
         .env(variable("RUNNER"), runner(&arch.emulator(), &sysroot))
         .current_dir(workspace.root());
