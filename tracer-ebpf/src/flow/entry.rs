@@ -51,30 +51,39 @@ impl Endpoint {
     }
 }
 
-/// What is counted of a SYN: octets of options in the lower half, and how often it came.
+/// What is counted of a SYN: six bits for the octets of its options, five for the place where it was
+/// first seen, and five for how often it came there.
 #[derive(Clone, Copy)]
 struct SynCount(u16);
 
 impl SynCount {
-    const fn first(options_len: u8) -> Self {
-        Self(options_len as u16 | 1 << 8)
+    const PLACE_SHIFT: u32 = 6;
+    const SYNS_SHIFT: u32 = 11;
+    const MOST: u8 = 31;
+
+    const fn first(options_len: u8, place: u32) -> Self {
+        Self(options_len as u16 | Self::mix(place) << Self::PLACE_SHIFT | 1 << Self::SYNS_SHIFT)
     }
 
-    /// Once more; an event has an octet for it.
-    const fn again(self) -> Self {
-        if self.syns() < u8::MAX {
-            Self(self.0 + (1 << 8))
-        } else {
-            self
-        }
+    /// Once more. At another place it is the same one.
+    const fn again(self, place: u32) -> Self {
+        let here = self.0 >> Self::PLACE_SHIFT & 31 == Self::mix(place);
+        let more = here & (self.syns() < Self::MOST);
+        Self(self.0 + ((more as u16) << Self::SYNS_SHIFT))
+    }
+
+    /// Five bits of a place.
+    const fn mix(place: u32) -> u16 {
+        // Fibonacci hashing (Knuth, TAOCP 3 §6.4): places close to each other are told apart.
+        (place.wrapping_mul(0x9e37_79b9) >> 27) as u16
     }
 
     const fn options_len(self) -> u8 {
-        (self.0 & 0xff) as u8
+        (self.0 & 63) as u8
     }
 
     const fn syns(self) -> u8 {
-        (self.0 >> 8) as u8
+        (self.0 >> Self::SYNS_SHIFT) as u8
     }
 }
 
@@ -211,7 +220,7 @@ impl Flow {
         if segment.flags.ack() {
             if again {
                 let count = self.syn_count(half);
-                count.set(SynCount(count.get()).again().0);
+                count.set(SynCount(count.get()).again(seen.place).0);
                 return false;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
@@ -220,7 +229,7 @@ impl Flow {
             let over = self.has(fins.and(Mark::reset()));
             if again && !over {
                 let count = self.syn_count(half);
-                count.set(SynCount(count.get()).again().0);
+                count.set(SynCount(count.get()).again(seen.place).0);
                 return false;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
@@ -239,7 +248,7 @@ impl Flow {
                 word.set(octets);
             }
         });
-        let count = SynCount::first(options_len);
+        let count = SynCount::first(options_len, seen.place);
         self.syn_count(half).set(count.0);
         let mark = Mark::syn(half);
         if segment.flags.ack() {

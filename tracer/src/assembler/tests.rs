@@ -3,6 +3,7 @@
 mod closing;
 mod lifetimes;
 mod opening;
+mod paths;
 
 use proptest::prelude::*;
 use synfin_ebpf::event::{Event, Side};
