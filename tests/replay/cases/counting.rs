@@ -1,7 +1,10 @@
 //! What is counted segment by segment, and what numbers alone say.
 
 use serde_json::json;
+use synfin::source::Tracker;
 use synfin_ebpf::event::Direction;
+use synfin_ebpf::flow::{Filter, Vantage};
+use synfin_ebpf::wire::Tunnels;
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{self, Client, Server};
 use synfin_tests::frames::Frame;
@@ -206,6 +209,26 @@ fn case_49_the_same_segment_seen_twice_is_one() {
             }
         }
     }
+}
+
+#[test]
+fn case_49_a_syn_that_passes_two_places_is_remembered_as_often_as_it_was_sent() {
+    // An event after it tells of it, should its own be lost.
+    let told = |talk: Conversation| {
+        let tracker = Tracker::new(Filter::default(), Tunnels::ON);
+        for sighting in sightings(&talk) {
+            for interface in [1, 2] {
+                let vantage = Vantage {
+                    interface,
+                    ..sighting.vantage
+                };
+                tracker.take(sighting.octets.as_slice(), &vantage, sighting.at_ns);
+            }
+        }
+        tracker.event().map(|event| event.sender.syns)
+    };
+    assert_eq!(told(talk().syn()), Some(1));
+    assert_eq!(told(talk().syn().again()), Some(2));
 }
 
 #[test]

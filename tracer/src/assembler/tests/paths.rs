@@ -71,6 +71,17 @@ fn what_is_sent_again_and_passes_two_places_counts_once() {
 }
 
 #[test]
+fn what_goes_another_way_when_it_is_sent_again_is_no_copy() {
+    let fin = |ident| Event {
+        ident,
+        ..client().at(1_000).seq(X + 1).ack(Y + 1).fin()
+    };
+    let record = record(&opened_then(&[fin(1), passing(&fin(2), 2)]));
+    let fins = record.steps.iter().filter(|step| step.flags.fin());
+    assert_eq!(fins.count(), 2);
+}
+
+#[test]
 fn a_fin_that_was_put_together_with_what_came_before_it_is_a_copy() {
     let fin = Event {
         len: 9,
