@@ -1,9 +1,10 @@
 //! One packet on several traced interfaces is one segment of one connection, and its path is kept.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::daemon::{self, Tracer};
@@ -230,23 +231,45 @@ impl Place {
         let mut connections = record::connections(&output.stdout)?;
         assert_eq!(connections.len(), SIZES.len(), "{}", output.stdout);
         connections.sort_by_key(|connection| connection.start);
+        let again = sent_again(&self.client)? + sent_again(&self.server)?;
         for (connection, size) in connections.iter().zip(SIZES) {
-            is_one(connection, u64::try_from(size)?, account)?;
+            is_one(connection, u64::try_from(size)?, account, again)?;
         }
         Ok(())
     }
 }
 
-fn is_one(connection: &Connection, size: u64, account: bool) -> Result<()> {
+/// Segments that a host has sent again, as its kernel counts them.
+fn sent_again(host: &Namespace) -> Result<u64> {
+    let counts = host.enter(|| {
+        // Those of the thread: others are in other namespaces.
+        fs::read_to_string("/proc/thread-self/net/snmp").context("read the counts of TCP")
+    })?;
+    let mut lines = counts.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, counts) = lines.next().zip(lines.next()).context("find TCP")?;
+    let mut named = names.split_whitespace().zip(counts.split_whitespace());
+    let count = named.find(|(name, _)| *name == "RetransSegs");
+    let (_, count) = count.context("find what was sent again")?;
+    Ok(count.parse()?)
+}
+
+/// That what is told of a connection is what its ends know of it. `again` segments were sent again: on
+/// a busy machine some are.
+fn is_one(connection: &Connection, size: u64, account: bool, again: u64) -> Result<()> {
     let (open, close) = (&connection.open, &connection.close);
     assert_eq!(connection.seen_on, ["p0", "p1"]);
     assert_eq!(connection.interface, "p0");
     assert_eq!(open.outcome, "established");
-    assert_eq!((open.syn_retries, open.synack_retries), (0, 0));
-    // The first sight of each segment, and so in the order in which they were sent.
-    let legs = (open.rtt_ns.syn_to_synack).zip(open.rtt_ns.synack_to_ack);
-    assert_eq!(legs.map(|(there, back)| there + back), open.rtt_ns.total);
-    ensure!(open.rtt_ns.total.is_some(), "no handshake times: {open:?}");
+    ensure!(
+        u64::from(open.syn_retries + open.synack_retries) <= again,
+        "{open:?}"
+    );
+    if again == 0 {
+        // The first sight of each segment, and so in the order in which they were sent.
+        let legs = (open.rtt_ns.syn_to_synack).zip(open.rtt_ns.synack_to_ack);
+        assert_eq!(legs.map(|(there, back)| there + back), open.rtt_ns.total);
+        ensure!(open.rtt_ns.total.is_some(), "no handshake times: {open:?}");
+    }
     ensure!(
         ["three_way", "four_way"].contains(&&*close.kind),
         "{close:?}"
@@ -256,23 +279,25 @@ fn is_one(connection: &Connection, size: u64, account: bool) -> Result<()> {
         (connection.client.bytes, connection.server.bytes),
         (Some(0), Some(size))
     );
-    assert!(
-        connection.anomalies.is_empty(),
-        "{:?}",
-        connection.anomalies
-    );
+    for (anomaly, count) in &connection.anomalies {
+        let sent_again = ["fin_retransmitted", "synack_retransmitted"].contains(&&**anomaly);
+        ensure!(
+            sent_again && *count <= again,
+            "{count} {anomaly}, {again} sent again"
+        );
+    }
     assert!(!connection.observation_gap);
     if account {
         for (_, end) in connection.ends() {
             let counted = end.account.expect("every segment is counted");
-            assert_eq!((counted.retransmissions, counted.out_of_order), (0, 0));
+            ensure!(
+                counted.retransmissions.max(counted.out_of_order) <= again,
+                "{counted:?}, {again} sent again"
+            );
             ensure!(counted.duplicates > 0, "no copies: {counted:?}");
         }
-        let counted = connection
-            .server
-            .account
-            .map(|counted| counted.payload_bytes);
-        assert_eq!(counted, Some(size));
+        let counted = connection.server.account.context("what the server sent")?;
+        assert_eq!(counted.payload_bytes - counted.retransmitted_bytes, size);
         assert_eq!(close.gap_bytes, None);
     }
     Ok(())
