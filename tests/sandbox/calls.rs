@@ -240,7 +240,7 @@ fn a_pipe_until_a_signal(strace: &Strace, scratch: &Scratch) -> Result<()> {
 
 /// More records than the queue to a reader holds, who lets a second pass before it reads: a bar appears.
 fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
-    let file = talk::captured(scratch, 10_000)?;
+    let file = talk::captured(scratch, 40_000)?;
     let (terminal, other) = Terminal::new()?;
     let mut command = strace.read()?;
     let mut child = command
@@ -260,7 +260,7 @@ fn a_file_slowly_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<()> {
         "{status}: {shown}"
     );
     ensure!(shown.contains(" left"), "no bar: {shown}");
-    assert_eq!(record::connections(&written)?.len(), 10_000);
+    assert_eq!(record::connections(&written)?.len(), 40_000);
     Ok(())
 }
 
