@@ -35,7 +35,7 @@ fn a_record_has_the_fields_of_the_contract() -> Result<()> {
     let contract = [
         (
             "",
-            "v type start interface vlans tunnel community_id previous client server accounts_whole \
+            "v type start interface seen_on vlans tunnel community_id previous client server accounts_whole \
               options open close duration_ns originator conn_state history completeness asymmetric \
               observation_gap anomalies segments segments_omitted",
         ),

@@ -16,6 +16,8 @@ use synfin_ebpf::segment::Scope;
 use synfin_ebpf::wire::{Link, Tunnels};
 use synfin_tests::requirement;
 
+/// Where BPF_PROG_TEST_RUN has frames seen.
+const LOOPBACK: u32 = 1;
 /// What XDP answers to let a frame pass.
 const XDP_PASS: u32 = 2;
 /// An Ethernet header, and the shortest frame of BPF_PROG_TEST_RUN.
@@ -232,7 +234,7 @@ impl Both {
             Direction::Ingress
         };
         let vantage = Vantage {
-            interface: 0,
+            interface: LOOPBACK,
             direction,
             scope: Scope::default(),
             link: if IP_PROGRAMS.contains(&program) {

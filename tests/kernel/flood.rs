@@ -25,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_flood_takes_no_place_of_a_connection_that_is_proved,
         a_handshake_is_whole_whose_syn_and_syn_ack_were_held_back,
         a_syn_that_is_held_twice_is_one_opening_with_its_first_time,
+        a_held_syn_that_is_seen_at_another_place_is_no_other_one,
         an_opening_that_is_held_takes_the_place_of_an_older_connection,
         a_refusal_tells_of_the_syn_that_was_held,
         what_does_not_go_on_from_a_held_opening_tells_nothing_of_it,
@@ -185,6 +186,22 @@ fn a_syn_that_is_held_twice_is_one_opening_with_its_first_time() -> Result<()> {
     let answered_ns = event.receiver.opened_ns;
     ensure!(event.time_ns > answered_ns, "{event:?}");
     ensure!(count(&both, Counter::Syns)? == 2, "both are counted");
+    ensure!(count(&both, Counter::HeldSyn)? == 2, "both were held");
+    Ok(())
+}
+
+fn a_held_syn_that_is_seen_at_another_place_is_no_other_one() -> Result<()> {
+    let mut both = loaded(0)?;
+    let (syn, whole) = (talk(1).syn(), talk(1).syn().syn_ack().ack(Sender::Client));
+    for (_, frame) in syn.frames() {
+        both.run("synfin_egress", &frame.octets())?;
+    }
+    let events = run(&mut both, &whole)?;
+    let [event] = events.as_slice() else {
+        anyhow::bail!("{} events", events.len());
+    };
+    ensure!(knows_both(event, 1), "{event:?}");
+    ensure!(event.sender.syns == 1, "{} SYNs", event.sender.syns);
     ensure!(count(&both, Counter::HeldSyn)? == 2, "both were held");
     Ok(())
 }

@@ -14,6 +14,7 @@ mod losing;
 mod namespaces;
 mod odd_frames;
 mod offline;
+mod paths;
 mod programs;
 mod races;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         namespaces::cases(),
         odd_frames::cases(),
         offline::cases(),
+        paths::cases(),
         programs::cases(),
         races::cases(),
     ];

@@ -181,7 +181,7 @@ pub(crate) mod tests {
             })
         };
         json!({
-            "v": 1, "start": "2026-01-01T00:00:00.000000000Z", "interface": "near0", "vlans": [],
+            "v": 1, "start": "2026-01-01T00:00:00.000000000Z", "interface": "near0", "seen_on": ["near0"], "vlans": [],
             "client": end("10.1.1.2", 40000, 1000, 26),
             "server": end("10.1.1.1", 80, 2000, 94),
             "open": {

@@ -29,6 +29,7 @@ pub struct Connection {
     #[serde(deserialize_with = "timestamp")]
     pub start: Timestamp,
     pub interface: String,
+    pub seen_on: Vec<String>,
     pub vlans: Vec<u16>,
     pub tunnel: Option<Tunnel>,
     pub community_id: String,

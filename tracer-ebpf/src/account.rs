@@ -7,6 +7,9 @@ use crate::event::{ABI_VERSION, BadEvent};
 use crate::flow::Key;
 use crate::segment::{Address, Scope};
 
+/// Interfaces that are kept of those where copies of a side's segments were seen.
+pub const COPIED_ON: usize = 4;
+
 /// What was counted of one side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -34,9 +37,12 @@ pub struct Account {
     pub zero_windows: u32,
     /// Segments that acknowledged payload which was not seen.
     pub gaps: u32,
+    /// The interfaces where copies of its segments were seen, in the order of first sight: their index
+    /// and 1, or 0 behind the last one.
+    pub copied_on: [u32; COPIED_ON],
 }
 
-const _: () = assert!(size_of::<Account>() == 64);
+const _: () = assert!(size_of::<Account>() == 80);
 
 /// The counts of both sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,9 +69,16 @@ pub struct Settled {
     pub accounts: Accounts,
 }
 
-const _: () = assert!(size_of::<Settled>() == 192);
+const _: () = assert!(size_of::<Settled>() == 224);
 
 impl Account {
+    /// The interfaces where copies of its segments were seen, by their index.
+    pub fn copied_on(&self) -> impl Iterator<Item = u32> + use<> {
+        self.copied_on
+            .into_iter()
+            .filter_map(|one| one.checked_sub(1))
+    }
+
     fn decode(record: &[u8]) -> Self {
         macro_rules! field {
             ($name:ident, $type:ty) => {
@@ -84,6 +97,10 @@ impl Account {
             probes: field!(probes, u32),
             zero_windows: field!(zero_windows, u32),
             gaps: field!(gaps, u32),
+            copied_on: core::array::from_fn(|place| {
+                let offset = offset_of!(Self, copied_on) + size_of::<u32>() * place;
+                u32::from_ne_bytes(take(record, offset))
+            }),
         }
     }
 
@@ -102,6 +119,11 @@ impl Account {
             probes: self.probes.saturating_add(other.probes),
             zero_windows: self.zero_windows.saturating_add(other.zero_windows),
             gaps: self.gaps.saturating_add(other.gaps),
+            // The same way is taken before and after.
+            copied_on: match self.copied_on {
+                [0, ..] => other.copied_on,
+                copied_on => copied_on,
+            },
         }
     }
 }

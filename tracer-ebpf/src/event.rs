@@ -9,7 +9,7 @@ use crate::segment::{Address, Endpoint, Flags, MAX_OPTIONS, Segment};
 use crate::seq::Seq;
 
 /// Version of the layout below and of the programs' globals. Both sides must have the same.
-pub const ABI_VERSION: u16 = 2;
+pub const ABI_VERSION: u16 = 3;
 /// The section of the object that has this version.
 pub const ABI_SECTION: &str = "synfin_abi";
 
@@ -91,7 +91,8 @@ pub struct Side {
     pub options_len: u8,
     /// Which of the numbers were seen: [`Side::SYN`], [`Side::FIN`], …
     pub known: u8,
-    /// SYNs and SYN-ACKs with this number, the retransmitted ones included; 255 stands for more.
+    /// SYNs and SYN-ACKs with this number, the retransmitted ones included, those seen at another place
+    /// than the first not; 31 stands for more.
     pub syns: u8,
     /// Zero.
     pub padding: u8,

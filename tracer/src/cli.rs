@@ -180,10 +180,18 @@ impl Trace {
                 names.push(name.clone());
             }
         }
+        let any = self.interfaces.iter().any(|name| name == Self::ANY);
+        // Behind XDP segments are put together (GRO), and of a copy in other pieces nobody could tell
+        // that it is none that was sent again.
+        let copies = self.account && (any || names.len() > 1);
+        let hook = match self.xdp_mode {
+            XdpMode::Auto if copies => XdpChoice::Tcx,
+            mode => mode.into(),
+        };
         Wishes {
-            any: self.interfaces.iter().any(|name| name == Self::ANY),
+            any,
             names,
-            hook: self.xdp_mode.into(),
+            hook,
             egress: self.direction == Directions::Both,
         }
     }
@@ -249,6 +257,32 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn any_is_no_name_and_counts_on_several_interfaces_are_taken_behind_gro() {
+        let wishes = |arguments: &str| {
+            let words = format!("synfin trace {arguments}");
+            match Cli::try_parse_from(words.split_whitespace())
+                .unwrap()
+                .command
+            {
+                Command::Trace(trace) => trace.wishes(),
+                _ => panic!("another command"),
+            }
+        };
+        let both = wishes("-i any -i eth0");
+        assert!(both.any && both.names == ["eth0"] && both.egress);
+        assert!(!wishes("-i eth0").any);
+        for (arguments, hook) in [
+            ("-i any", XdpChoice::Auto),
+            ("-i eth0 --account", XdpChoice::Auto),
+            ("-i any --account", XdpChoice::Tcx),
+            ("-i eth0 -i eth1 --account", XdpChoice::Tcx),
+            ("-i any --account --xdp-mode native", XdpChoice::Native),
+        ] {
+            assert_eq!(wishes(arguments).hook, hook, "{arguments}");
+        }
     }
 
     #[test]

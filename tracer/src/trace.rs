@@ -56,7 +56,7 @@ pub fn run(options: &Trace) -> anyhow::Result<()> {
 async fn trace(options: &Trace) -> anyhow::Result<()> {
     sandbox::require()?;
     // From here on a signal ends the trace in good order, also while attaching.
-    let mut stop = Stop::new(options.duration)?;
+    let mut stop = Stop::new()?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
     let tunnels = options.tunnels().map_err(|error| anyhow!(error))?;
     let wishes = options.wishes();
@@ -100,6 +100,7 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     if verbose {
         sizes.told(cpus, options.account).iter().for_each(say);
     }
+    stop.come_after(options.duration);
     let result = loop {
         let ended = tokio::select! {
             // What an event was seen on is known before the event is read.
@@ -144,13 +145,18 @@ struct Stop {
 }
 
 impl Stop {
-    fn new(duration: Option<Duration>) -> anyhow::Result<Self> {
+    fn new() -> anyhow::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
-            deadline: duration.and_then(|duration| Instant::now().checked_add(duration)),
+            deadline: None,
             came: false,
         })
+    }
+
+    /// Ends the trace after this time, from now on.
+    fn come_after(&mut self, duration: Option<Duration>) {
+        self.deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
     }
 
     async fn requested(&mut self) {

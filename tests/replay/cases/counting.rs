@@ -1,6 +1,10 @@
 //! What is counted segment by segment, and what numbers alone say.
 
+use serde_json::json;
+use synfin::source::Tracker;
 use synfin_ebpf::event::Direction;
+use synfin_ebpf::flow::{Filter, Vantage};
+use synfin_ebpf::wire::Tunnels;
 use synfin_tests::conversation::Conversation;
 use synfin_tests::conversation::Sender::{self, Client, Server};
 use synfin_tests::frames::Frame;
@@ -174,7 +178,7 @@ fn case_49_the_same_segment_seen_twice_is_one() {
         at_two_places(1, true),
     ];
     for mode in MODES {
-        for seen in &seen {
+        for (seen, interfaces) in seen.iter().zip([1, 2, 1]) {
             let told = one(story(seen, mode).told);
             told.field("/open/outcome", "established")
                 .field("/open/syn_retries", 0)
@@ -182,19 +186,49 @@ fn case_49_the_same_segment_seen_twice_is_one() {
                 .field("/open/rtt_ns/total", 2_000_000)
                 .field("/client/bytes", 26)
                 .field("/server/bytes", 94)
-                .field("/close/kind", "four_way")
-                .says("the same segment seen twice");
-            assert_eq!(told.at("/anomalies").as_object().unwrap().len(), 1);
+                .field("/close/kind", "four_way");
+            if interfaces == 1 {
+                told.says("the same segment seen twice")
+                    .field("/seen_on", json!(["eth0"]));
+                assert_eq!(told.at("/anomalies").as_object().unwrap().len(), 1);
+            } else {
+                // Each of them shows all of it: that is not odd.
+                told.odd(&[])
+                    .says("eth0, eth1")
+                    .field("/seen_on", json!(["eth0", "eth1"]));
+            }
             assert_eq!(told.record.steps.len(), 10);
             if told.is_counted() {
-                told.odd(&[("duplicate", 11)])
-                    .field("/client/account/packets", 6)
+                if interfaces == 1 {
+                    told.odd(&[("duplicate", 11)]);
+                }
+                told.field("/client/account/packets", 6)
                     .field("/client/account/duplicates", 6)
                     .field("/client/account/retransmissions", 0)
                     .field("/server/account/payload_bytes", 94);
             }
         }
     }
+}
+
+#[test]
+fn case_49_a_syn_that_passes_two_places_is_remembered_as_often_as_it_was_sent() {
+    // An event after it tells of it, should its own be lost.
+    let told = |talk: Conversation| {
+        let tracker = Tracker::new(Filter::default(), Tunnels::ON);
+        for sighting in sightings(&talk) {
+            for interface in [1, 2] {
+                let vantage = Vantage {
+                    interface,
+                    ..sighting.vantage
+                };
+                tracker.take(sighting.octets.as_slice(), &vantage, sighting.at_ns);
+            }
+        }
+        tracker.event().map(|event| event.sender.syns)
+    };
+    assert_eq!(told(talk().syn()), Some(1));
+    assert_eq!(told(talk().syn().again()), Some(2));
 }
 
 #[test]

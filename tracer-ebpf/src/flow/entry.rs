@@ -51,30 +51,44 @@ impl Endpoint {
     }
 }
 
-/// What is counted of a SYN: octets of options in the lower half, and how often it came.
+/// What is counted of a SYN: six bits for the octets of its options, five for the place where it was
+/// first seen, and five for how often it came there.
 #[derive(Clone, Copy)]
-struct SynCount(u16);
+pub(super) struct SynCount(pub(super) u16);
 
 impl SynCount {
-    const fn first(options_len: u8) -> Self {
-        Self(options_len as u16 | 1 << 8)
+    const PLACE_SHIFT: u32 = 6;
+    const SYNS_SHIFT: u32 = 11;
+    const MOST: u8 = 31;
+
+    pub(super) const fn first(options_len: u8, place: u32) -> Self {
+        Self(options_len as u16 | Self::mix(place) << Self::PLACE_SHIFT | 1 << Self::SYNS_SHIFT)
     }
 
-    /// Once more; an event has an octet for it.
-    const fn again(self) -> Self {
-        if self.syns() < u8::MAX {
-            Self(self.0 + (1 << 8))
-        } else {
-            self
-        }
+    /// Once more. At another place, of which five bits are given, it is the same one.
+    const fn again(self, place: u16) -> Self {
+        let here = self.place() == place;
+        let more = here & (self.syns() < Self::MOST);
+        Self(self.0 + ((more as u16) << Self::SYNS_SHIFT))
+    }
+
+    /// Five bits of a place.
+    const fn mix(place: u32) -> u16 {
+        // Fibonacci hashing (Knuth, TAOCP 3 §6.4): places close to each other are told apart.
+        (place.wrapping_mul(0x9e37_79b9) >> 27) as u16
+    }
+
+    /// Five bits of the place where it was first seen.
+    const fn place(self) -> u16 {
+        self.0 >> Self::PLACE_SHIFT & 31
     }
 
     const fn options_len(self) -> u8 {
-        (self.0 & 0xff) as u8
+        (self.0 & 63) as u8
     }
 
     const fn syns(self) -> u8 {
-        (self.0 >> 8) as u8
+        (self.0 >> Self::SYNS_SHIFT) as u8
     }
 }
 
@@ -210,13 +224,13 @@ impl Flow {
         let again = self.has(Mark::syn(half)) && own.iss.get() == segment.seq.0;
         if segment.flags.ack() {
             if again {
-                self.count_again(half);
+                self.count_again(half, SynCount::mix(seen.place));
                 return false;
             }
             host.clear(self, Mark::syn(half).and(Mark::syn_acked(half)));
         } else {
             if again && !self.is_closing() {
-                self.count_again(half);
+                self.count_again(half, SynCount::mix(seen.place));
                 return false;
             }
             // A SYN that meets the peer's unanswered SYN is a simultaneous open (RFC 9293 §3.5);
@@ -235,7 +249,8 @@ impl Flow {
                 word.set(octets);
             }
         });
-        self.syn_count(half).set(SynCount::first(options_len).0);
+        let count = SynCount::first(options_len, seen.place);
+        self.syn_count(half).set(count.0);
         let mark = Mark::syn(half);
         if segment.flags.ack() {
             host.claim(self, mark.and(Mark::syn_ack(half)));
@@ -252,7 +267,7 @@ impl Flow {
         if self.has(Mark::syn(opener)) && own.iss.get() == place.syn.seq.get() && !self.is_closing()
         {
             // The SYN was reported before, and held when it came again.
-            self.count_again(opener);
+            self.count_again(opener, place.syn.count().place());
         } else {
             host.clear(self, Mark(u32::MAX));
             self.take_held(opener, place.syn);
@@ -275,14 +290,13 @@ impl Flow {
         for (to, from) in own.options.iter().zip(&held.options) {
             to.set(from.get());
         }
-        self.syn_count(half)
-            .set(SynCount::first(held.options_len()).0);
+        self.syn_count(half).set(held.count().0);
     }
 
     #[inline(always)]
-    fn count_again(&self, half: Half) {
+    fn count_again(&self, half: Half, place: u16) {
         let count = self.syn_count(half);
-        count.set(SynCount(count.get()).again().0);
+        count.set(SynCount(count.get()).again(place).0);
     }
 
     /// Whether a FIN or RST was seen.

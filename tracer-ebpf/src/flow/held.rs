@@ -11,7 +11,8 @@
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::{Host, Key, Unproved};
+use super::entry::SynCount;
+use super::{Host, Key, Unproved, Vantage};
 use crate::counters::Counter;
 use crate::octets::Octets;
 use crate::segment::{Flags, OPTION_WORDS};
@@ -44,7 +45,7 @@ pub struct Held {
     pub(super) seq: Cell<u32>,
     /// SEG.ACK.
     ack: Cell<u32>,
-    /// Octets of options, and whether its SYN-ACK is held as well.
+    /// What is counted of it, and whether its SYN-ACK is held as well.
     rest: Cell<u32>,
     pub(super) options: [Cell<u64>; OPTION_WORDS],
 }
@@ -52,13 +53,12 @@ pub struct Held {
 const _: () = assert!(size_of::<Held>() == 64);
 
 impl Held {
-    const OPTIONS_LEN: u32 = 0x3f;
-    const ANSWERED: u32 = 0x40;
+    const ANSWERED: u32 = 1 << 16;
 
-    /// Octets of options.
+    /// What is counted of it: that it came once.
     #[inline(always)]
-    pub(super) const fn options_len(&self) -> u8 {
-        (self.rest.get() & Self::OPTIONS_LEN) as u8
+    pub(super) const fn count(&self) -> SynCount {
+        SynCount((self.rest.get() & 0xffff) as u16)
     }
 
     /// Whether this SYN is answered by a SYN-ACK with these ports and this number: SYN occupies one
@@ -75,6 +75,7 @@ impl Held {
         located: &Located,
         segment: &Numbers,
         time_ns: u64,
+        place: u32,
     ) {
         self.ports.set(segment.ports);
         self.seq.set(segment.seq.0);
@@ -85,7 +86,7 @@ impl Held {
                 word.set(octets);
             }
         });
-        self.rest.set(len.into());
+        self.rest.set(SynCount::first(len, place).0.into());
     }
 
     /// Whether the sender of this segment is who sent this SYN, where it goes on from it.
@@ -154,13 +155,14 @@ pub trait Shelves: Host {
 pub fn hold_or_recall<F: Octets + ?Sized, H: Shelves>(
     frame: &F,
     located: &Located,
+    vantage: impl Fn() -> Vantage,
     host: &H,
 ) -> bool {
     let flags = located.flags;
     if flags.anomalous() || host.accounts() {
         return false;
     }
-    if flags.syn() && hold(frame, located, host) {
+    if flags.syn() && hold(frame, located, vantage, host) {
         return true;
     }
     // What cannot be read is rejected when it is examined.
@@ -172,12 +174,17 @@ pub fn hold_or_recall<F: Octets + ?Sized, H: Shelves>(
 /// did. It is not possible where something is held of the same connection that it does not simply
 /// follow: such a segment is examined.
 #[inline(always)]
-fn hold<F: Octets + ?Sized, H: Shelves>(frame: &F, located: &Located, host: &H) -> bool {
+fn hold<F: Octets + ?Sized, H: Shelves>(
+    frame: &F,
+    located: &Located,
+    vantage: impl Fn() -> Vantage,
+    host: &H,
+) -> bool {
     let kind = Unproved::of(located.flags);
     if !host.filter().is_open() || !host.is_spent(kind) {
         return false;
     }
-    if !matches!(put_away(frame, located, host), Ok(true)) {
+    if !matches!(put_away(frame, located, vantage, host), Ok(true)) {
         return false;
     }
     host.holds();
@@ -194,6 +201,7 @@ fn hold<F: Octets + ?Sized, H: Shelves>(frame: &F, located: &Located, host: &H) 
 fn put_away<F: Octets + ?Sized, H: Shelves>(
     frame: &F,
     located: &Located,
+    vantage: impl Fn() -> Vantage,
     host: &H,
 ) -> Result<bool, Reject> {
     let segment = Numbers::of(frame, located)?;
@@ -209,7 +217,7 @@ fn put_away<F: Octets + ?Sized, H: Shelves>(
         if !follows || syn.rest.get() & Held::ANSWERED != 0 {
             return Ok(false);
         }
-        syn_ack.take(frame, located, &segment, now_ns);
+        syn_ack.take(frame, located, &segment, now_ns, vantage().place(host));
         compiler_fence(Ordering::SeqCst);
         syn.rest.set(syn.rest.get() | Held::ANSWERED);
     } else {
@@ -219,7 +227,7 @@ fn put_away<F: Octets + ?Sized, H: Shelves>(
         }
         seal.set(0);
         compiler_fence(Ordering::SeqCst);
-        syn.take(frame, located, &segment, now_ns);
+        syn.take(frame, located, &segment, now_ns, vantage().place(host));
         compiler_fence(Ordering::SeqCst);
         seal.set(hash);
     }

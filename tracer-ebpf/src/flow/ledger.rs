@@ -84,20 +84,26 @@ impl Ledgers {
         self.whole.set(1);
     }
 
-    /// Whether the segment is a copy of one that was counted; copies are counted here.
+    /// Whether the segment is a copy of one that was counted; copies are counted here, and where they
+    /// were seen is kept.
     #[inline(always)]
-    pub(super) fn is_copy(&self, segment: &Segment, half: Half, now_ns: u64) -> bool {
+    pub(super) fn is_copy(&self, segment: &Segment, half: Half, now_ns: u64, here: u32) -> bool {
         let (counts, place) = self.side(half);
         let stamp = stamp(segment);
         let soon = now_ns.wrapping_sub(place.last_ns.get()) < COPY_NS;
         // A bare ACK may well be sent twice, and without an identification nothing tells it from a
-        // copy.
+        // copy, where it is not seen at another place.
         let bare = segment.ident == 0 && segment.len == 0 && !segment.flags.significant();
-        if soon && !bare && place.stamps.iter().any(|known| known.get() == stamp) {
+        let elsewhere = place.seen_at.get() != here;
+        if soon && (elsewhere || !bare) && place.stamps.iter().any(|known| known.get() == stamp) {
             add(&counts.duplicates);
+            if elsewhere {
+                counts.copy_seen(here);
+            }
             return true;
         }
         place.last_ns.set(now_ns);
+        place.seen_at.set(here);
         let at = place.stamped.get();
         place.stamped.set(at.wrapping_add(1));
         if let Some(place) = place.stamps.get(at as usize % STAMPS) {

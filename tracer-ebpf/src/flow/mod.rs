@@ -39,6 +39,15 @@ pub struct Vantage {
     pub link: Link,
 }
 
+impl Vantage {
+    /// A number that tells its place from others: the interface and the direction. Never 0.
+    #[inline(always)]
+    fn place<H: Host>(&self, host: &H) -> u32 {
+        let place = (self.interface << 1 | self.direction as u32).wrapping_add(1);
+        (host.forget_word(place.into()) & 0xffff_ffff) as u32
+    }
+}
+
 /// What a first look at a frame came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glance {
@@ -211,13 +220,15 @@ fn follow<F: Octets + ?Sized, H: Host>(
         half,
         // Most segments that are only watched come to nothing, and save asking.
         now_ns: if timed { host.now_ns() } else { 0 },
+        place: if timed { vantage().place(host) } else { 0 },
     };
     let ledgers = if counted { host.ledgers(&key) } else { None };
     let ledgers = ledgers.as_deref();
     if counted && ledgers.is_none() {
         host.count(Counter::AccountsFull.index());
     }
-    if ledgers.is_some_and(|ledgers| ledgers.is_copy(&seen.segment, half, seen.now_ns)) {
+    let (now_ns, place) = (seen.now_ns, seen.place);
+    if ledgers.is_some_and(|ledgers| ledgers.is_copy(&seen.segment, half, now_ns, place)) {
         host.count(Counter::Copies.index());
         return Ok(());
     }
@@ -256,6 +267,8 @@ struct Seen<'a, F: ?Sized> {
     segment: Segment,
     half: Half,
     now_ns: u64,
+    /// As [`Vantage::place`], where the time is known.
+    place: u32,
 }
 
 impl<F: Octets + ?Sized> Seen<'_, F> {

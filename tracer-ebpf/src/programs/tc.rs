@@ -67,7 +67,7 @@ fn look<const IP: bool>(ctx: &TcContext, direction: Direction) -> i32 {
             }
             Glance::Far => look_far::<ETHERNET>(skb, direction as u64),
         };
-        if closer == 0 || host.may_hold() && hold_or_recall(skb) != 0 {
+        if closer == 0 || host.may_hold() && hold_or_recall(skb, direction as u64) != 0 {
             return TCX_NEXT;
         }
         if look_closer::<IP>(skb, direction as u64) != 0 {
@@ -80,13 +80,15 @@ fn look<const IP: bool>(ctx: &TcContext, direction: Direction) -> i32 {
 /// Holds the segment back whose place was handed on, where that is to be done; else takes up what was
 /// held of its opening. Not 0 where it was held.
 #[inline(never)]
-fn hold_or_recall(skb: *mut __sk_buff) -> u64 {
+fn hold_or_recall(skb: *mut __sk_buff, direction: u64) -> u64 {
     let Some(host) = Kernel::new() else {
         return 0;
     };
     let located = host.handed_on();
     let frame = SkbFrame::with_headers(skb, located.end());
-    u64::from(flow::hold_or_recall(&frame, &located, &host))
+    // What the frame begins with is no part of the place.
+    let vantage = || vantage::<ETHERNET>(skb, direction);
+    u64::from(flow::hold_or_recall(&frame, &located, vantage, &host))
 }
 
 #[inline(always)]

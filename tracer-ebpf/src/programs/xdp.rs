@@ -48,7 +48,12 @@ fn hold_or_recall(ctx: *mut xdp_md) -> u64 {
         return 0;
     };
     let (frame, located) = (XdpFrame::new(ctx), host.handed_on());
-    u64::from(flow::hold_or_recall(&frame, &located, &host))
+    u64::from(flow::hold_or_recall(
+        &frame,
+        &located,
+        || vantage(ctx),
+        &host,
+    ))
 }
 
 /// Examines the segment whose place was handed on; not 0 where its connection was the first one that

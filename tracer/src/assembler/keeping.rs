@@ -16,23 +16,22 @@ use crate::timeline::{Proof, Role, Step};
 const REPEATED_EIGHTHS: usize = 5;
 
 impl Track {
-    /// Whether it was seen before: at another place, or at the same one, where checksum and
+    /// The interface where it was seen before: at another place, or at the same one, where checksum and
     /// identification of a copy are the same as well.
-    pub(super) fn is_copy(&self, event: &Event, segment: &Segment, from: Role) -> bool {
+    pub(super) fn seen_before(&self, event: &Event, segment: &Segment, from: Role) -> Option<u32> {
         // Where segments are counted, copies were found out before.
         let counted = event.sender.known & event::Side::ACKED != 0;
+        if counted {
+            return None;
+        }
         let recent = |kept: &Kept| event.time_ns.abs_diff(kept.step.t_ns) < COPY_NS;
-        !counted
-            && self.kept().rev().take_while(recent).any(|kept| {
-                let step = &kept.step;
-                !step.is_learnt()
-                    && step.from == from
-                    && (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len)
-                    && step.ack.is_none_or(|ack| ack == segment.ack)
-                    && ((kept.interface, kept.direction) != (event.interface, event.direction())
-                        || (kept.checksum, kept.ident) == (event.checksum, event.ident)
-                            && event.ident != 0)
-            })
+        let mut kept = self.kept().rev().take_while(recent);
+        let original = kept.find(|kept| {
+            let step = &kept.step;
+            let acks = step.ack.is_none_or(|ack| ack == segment.ack);
+            !step.is_learnt() && step.from == from && acks && is_copy(kept, event, segment)
+        });
+        Some(original?.interface)
     }
 
     pub(super) fn keep(
@@ -147,4 +146,20 @@ impl Track {
         }
         words
     }
+}
+
+/// Whether what was seen is the same as what is kept, by what else its sender said.
+fn is_copy(kept: &Kept, event: &Event, segment: &Segment) -> bool {
+    let step = &kept.step;
+    let equal = (step.flags, step.seq, step.len) == (segment.flags, segment.seq, segment.len);
+    if (kept.interface, kept.direction) == (event.interface, event.direction()) {
+        return equal
+            && (kept.checksum, kept.ident) == (event.checksum, event.ident)
+            && event.ident != 0;
+    }
+    // Between two places a checksum may be filled in, and what was sent in pieces put together.
+    let sent_again = kept.ident != event.ident && kept.ident != 0 && event.ident != 0;
+    let fins = step.flags.fin() && segment.flags.fin();
+    let end = step.seq.add(step.len);
+    equal && !sent_again || !equal && fins && end == segment.seq.add(segment.len)
 }

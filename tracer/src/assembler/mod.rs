@@ -198,7 +198,7 @@ impl Assembler {
     /// Notes that an interface is gone: its name is kept for as long as a connection needs it.
     pub fn drop_interface(&mut self, index: u32) {
         if self.interfaces.leave(index) {
-            let needed: HashSet<u32> = self.tracks.iter().map(Track::interface).collect();
+            let needed: HashSet<u32> = self.tracks.iter().flat_map(Track::interfaces).collect();
             self.interfaces.sweep(&needed);
         }
     }
@@ -542,12 +542,21 @@ impl Assembler {
             (before, counted) => before.copied().or(counted),
         };
         let interface = self.interfaces.get(track.interface());
+        let seen_also_on = track.seen_also_on(accounts.as_ref());
+        let seen_also_on = seen_also_on
+            .into_iter()
+            .map(|index| self.interfaces.get(index));
+        let seen_also_on = seen_also_on.collect();
         let gap = self.losses != track.losses_before;
         let over = track.is_over() || track.finished() || ended == Ended::Superseded;
         // What is no connection has nothing that could come late, or be taken the place of.
         let over = over && !track.is_stray();
         let numbers = track.numbers();
-        let connection = verdict::connection(&key, &track, ended, interface, gap, accounts);
+        let connection = Connection {
+            interface,
+            seen_also_on,
+            ..verdict::connection(&key, &track, ended, gap, accounts)
+        };
         if over {
             let before = Before {
                 told: Previous {

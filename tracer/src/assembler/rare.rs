@@ -21,6 +21,8 @@ pub(super) struct Rare {
     pub(super) wrong_ack: Option<WrongAck>,
     pub(super) anomalies: Vec<(Anomaly, u32)>,
     pub(super) reset: Option<Reset>,
+    /// The interfaces that its segments were seen on, beside its first.
+    pub(super) seen_on: Vec<u32>,
     /// Steps that do not fit among the packed ones, and how many were not kept.
     pub(super) whole: Whole,
     pub(super) omitted: u64,

@@ -4,6 +4,7 @@ mod clocks;
 mod closing;
 mod lifetimes;
 mod opening;
+mod paths;
 
 use proptest::prelude::*;
 use synfin_ebpf::event::{Event, Side};

@@ -3,6 +3,7 @@
 //! In: segments with what the event knew beside them. Out: the check of each segment's numbers, kept
 //! with it. Verdicts are derived from the track when it ends (see `verdict`).
 
+use synfin_ebpf::account::Accounts;
 use synfin_ebpf::event::Event;
 use synfin_ebpf::flow::{Half, Key};
 use synfin_ebpf::segment::{Address, Flags, Segment};
@@ -21,6 +22,9 @@ use crate::timeline::{Anomaly, Check, Confidence, Proof, Role, State, Step};
 
 /// Numbers that a late segment may lie before the end of its connection.
 const LATE_NUMBERS: u32 = 1 << 24;
+
+/// Interfaces that are kept of a connection, beside its first. Few paths have as many.
+const MAX_MORE_INTERFACES: usize = 15;
 
 /// A connection that is followed. There may be a million of them: truths are bits, and what few
 /// connections have lies elsewhere.
@@ -173,6 +177,42 @@ impl Track {
     /// The interface of its first segment.
     pub(super) const fn interface(&self) -> u32 {
         self.steps.interface()
+    }
+
+    /// The interfaces that its segments were seen on, in the order of first sight.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        let more = self.rare().map_or(&[][..], |rare| &rare.seen_on);
+        [self.interface()].into_iter().chain(more.iter().copied())
+    }
+
+    /// The interfaces that its segments were seen on beside its first, those of counted copies among
+    /// them, in the order of first sight.
+    pub(super) fn seen_also_on(&self, accounts: Option<&Accounts>) -> Vec<u32> {
+        let mut all: Vec<u32> = Vec::new();
+        let copies = accounts.into_iter().flat_map(|accounts| {
+            // What the client sends comes first.
+            let sides = match self.client() {
+                Half::Lo => [accounts.lo, accounts.hi],
+                Half::Hi => [accounts.hi, accounts.lo],
+            };
+            sides.into_iter().flat_map(|side| side.copied_on())
+        });
+        for index in copies.chain(self.interfaces()) {
+            if index != self.interface() && !all.contains(&index) {
+                all.push(index);
+            }
+        }
+        all
+    }
+
+    /// Notes that a segment was seen on an interface.
+    fn see(&mut self, interface: u32) {
+        if interface != self.interface() {
+            let seen_on = &mut self.rare_mut().seen_on;
+            if seen_on.len() < MAX_MORE_INTERFACES && !seen_on.contains(&interface) {
+                seen_on.push(interface);
+            }
+        }
     }
 
     /// Its kept segments in the order of their times.
@@ -353,8 +393,13 @@ impl Track {
     pub(super) fn observe(&mut self, event: &Event, half: Half, max_steps: usize) -> Option<Step> {
         let from = self.role(half);
         let segment = event.segment();
-        if self.is_copy(event, &segment, from) {
-            self.note(Anomaly::Duplicate);
+        let before = self.seen_before(event, &segment, from);
+        self.see(event.interface);
+        if let Some(interface) = before {
+            // That it passes another interface as well is not odd.
+            if interface == event.interface {
+                self.note(Anomaly::Duplicate);
+            }
             return None;
         }
         if self.is_late(&segment, half) {

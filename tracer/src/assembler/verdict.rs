@@ -37,10 +37,10 @@ pub(super) fn connection(
     key: &Key,
     track: &Track,
     ended: Ended,
-    interface: Arc<str>,
     observation_gap: bool,
     accounts: Option<account::Accounts>,
 ) -> Connection {
+    let passes = track.seen_also_on(accounts.as_ref());
     let accounts = accounts.map(|accounts| sorted(&accounts, track.client()));
     let asymmetric = asymmetric(track);
     let outcome = outcome(track, ended, asymmetric);
@@ -61,7 +61,8 @@ pub(super) fn connection(
         let told = (anomalies.iter_mut()).find(|(anomaly, _)| *anomaly == Anomaly::Duplicate);
         match told {
             Some((_, count)) => *count = count.saturating_add(copies),
-            None if copies > 0 => anomalies.push((Anomaly::Duplicate, copies)),
+            // That they pass several interfaces is not odd.
+            None if copies > 0 && passes.is_empty() => anomalies.push((Anomaly::Duplicate, copies)),
             None => {}
         }
     }
@@ -69,7 +70,9 @@ pub(super) fn connection(
     Connection {
         started_unix_ns: track.started_unix_ns(),
         started_ns: track.steps.base_ns(),
-        interface,
+        // Whoever knows its name fills it in.
+        interface: Arc::default(),
+        seen_also_on: Vec::new(),
         scope: key.scope,
         tunnel: tunnel(track),
         previous: rare.and_then(|rare| Some(rare.before?.told)),

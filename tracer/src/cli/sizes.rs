@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(
             sizes,
             "for 1 possible CPU: a ring of 64 KiB; a table of 65536 connections, 19 MiB; 1024 \
-             slots of the watch filter, 4 KiB; counts of 65536 connections, 29 MiB"
+             slots of the watch filter, 4 KiB; counts of 65536 connections, 31 MiB"
         );
     }
 

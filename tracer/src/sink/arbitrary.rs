@@ -182,6 +182,10 @@ prop_compose! {
     }
 }
 
+fn name() -> impl Strategy<Value = Arc<str>> {
+    any::<String>().prop_map(Arc::<str>::from)
+}
+
 prop_compose! {
     fn connection()(
         started_unix_ns in prop_oneof![
@@ -189,7 +193,8 @@ prop_compose! {
             any::<i64>().prop_map(i128::from),
             Just(i128::MAX),
         ],
-        interface in any::<String>().prop_map(Arc::<str>::from),
+        (interface, seen_also_on) in
+            (name().boxed(), prop::collection::vec(name().boxed(), 0..3)),
         scope in any::<u64>().prop_map(Scope),
         (client, server) in (end().boxed(), end().boxed()),
         (open, close) in (open().boxed(), close().boxed()),
@@ -213,8 +218,8 @@ prop_compose! {
         });
         let accounts = accounts.map(|(client, server, whole)| Accounts { client, server, whole });
         Connection {
-            started_unix_ns, started_ns: 0, interface, scope, client, server, open, close,
-            duration_ns, steps, steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
+            started_unix_ns, started_ns: 0, interface, seen_also_on, scope, client, server, open, close, duration_ns, steps,
+            steps_omitted, anomalies: anomaly.into_iter().collect(), observation_gap, asymmetric,
             completeness, tunnel, previous, accounts,
             zeek: Zeek { originator, conn_state, history },
         }

@@ -147,6 +147,8 @@ pub struct Connection {
     pub started_ns: u64,
     /// Interface that the first segment was seen on.
     pub interface: Arc<str>,
+    /// Other interfaces that segments of it were seen on, in the order of first sight.
+    pub seen_also_on: Vec<Arc<str>>,
     /// VLAN tags and tunnel.
     pub scope: Scope,
     /// The tunnel's ends, where there is a tunnel between two addresses.
@@ -182,6 +184,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The interfaces that segments of it were seen on, in the order of first sight.
+    pub fn seen_on(&self) -> impl Iterator<Item = &str> {
+        let others = self.seen_also_on.iter().map(|name| &**name);
+        [&*self.interface].into_iter().chain(others)
+    }
+
     /// The options of both SYNs beside each other, where both were seen.
     #[must_use]
     pub const fn negotiated(&self) -> Option<Negotiated<'_>> {

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::mem::offset_of;
 
-use crate::account::Account;
+use crate::account::{Account, COPIED_ON};
 
 /// As [`Account`].
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(super) struct Counts {
     pub(super) probes: Cell<u32>,
     pub(super) zero_windows: Cell<u32>,
     pub(super) gaps: Cell<u32>,
+    copied_on: [Cell<u32>; COPIED_ON],
 }
 
 const _: () = assert!(
@@ -27,6 +28,7 @@ const _: () = assert!(
         && offset_of!(Counts, unseen) == offset_of!(Account, unseen)
         && offset_of!(Counts, retransmissions) == offset_of!(Account, retransmissions)
         && offset_of!(Counts, gaps) == offset_of!(Account, gaps)
+        && offset_of!(Counts, copied_on) == offset_of!(Account, copied_on)
 );
 
 impl Counts {
@@ -43,6 +45,7 @@ impl Counts {
             probes: Cell::new(0),
             zero_windows: Cell::new(0),
             gaps: Cell::new(0),
+            copied_on: [const { Cell::new(0) }; COPIED_ON],
         }
     }
 
@@ -59,6 +62,23 @@ impl Counts {
         self.probes.set(0);
         self.zero_windows.set(0);
         self.gaps.set(0);
+        for one in &self.copied_on {
+            one.set(0);
+        }
+    }
+
+    /// Notes where a copy was seen.
+    #[inline(always)]
+    pub(super) fn copy_seen(&self, place: u32) {
+        let interface = (place + 1) >> 1;
+        for one in &self.copied_on {
+            if one.get() == 0 {
+                one.set(interface);
+            }
+            if one.get() == interface {
+                return;
+            }
+        }
     }
 
     #[inline(always)]
@@ -75,6 +95,7 @@ impl Counts {
             probes: self.probes.get(),
             zero_windows: self.zero_windows.get(),
             gaps: self.gaps.get(),
+            copied_on: self.copied_on.each_ref().map(Cell::get),
         }
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Place {
     sent: Cell<u32>,
     /// Segments with payload that went no further.
     pub(super) behind: Cell<u32>,
+    /// Where the last segment that counted was seen.
+    pub(super) seen_at: Cell<u32>,
     holes: [Hole; HOLES],
 }
 
@@ -76,6 +78,7 @@ impl Place {
             is_newest_open: Cell::new(0),
             sent: Cell::new(0),
             behind: Cell::new(0),
+            seen_at: Cell::new(0),
             holes: [const {
                 Hole {
                     start: Cell::new(0),

@@ -276,6 +276,12 @@ fn closed_windows_are_told_the_first_tenth_and_hundredth_time() {
     assert_eq!(ledgers.accounts().hi.zero_windows, 100);
 }
 
+/// Where segments are seen.
+const HERE: u32 = 1;
+const ELSEWHERE: u32 = 7;
+/// The interface of that.
+const INTERFACE_ELSEWHERE: u32 = 3;
+
 #[test]
 fn a_copy_is_the_same_segment_soon_after() {
     let stamped = |ident| Segment {
@@ -284,16 +290,41 @@ fn a_copy_is_the_same_segment_soon_after() {
         ..segment(100, 50, Flags::ACK)
     };
     let ledgers = opened();
-    assert!(!ledgers.is_copy(&stamped(1), Half::Lo, COPY_NS));
-    assert!(ledgers.is_copy(&stamped(1), Half::Lo, COPY_NS + 1));
-    assert!(!ledgers.is_copy(&stamped(2), Half::Lo, COPY_NS + 2));
-    assert!(!ledgers.is_copy(&stamped(1), Half::Hi, COPY_NS + 3));
-    assert!(!ledgers.is_copy(&stamped(2), Half::Lo, 2 * COPY_NS + 2));
+    let copy = |segment: &Segment, half, now_ns| ledgers.is_copy(segment, half, now_ns, HERE);
+    assert!(!copy(&stamped(1), Half::Lo, COPY_NS));
+    assert!(copy(&stamped(1), Half::Lo, COPY_NS + 1));
+    assert!(!copy(&stamped(2), Half::Lo, COPY_NS + 2));
+    assert!(!copy(&stamped(1), Half::Hi, COPY_NS + 3));
+    assert!(!copy(&stamped(2), Half::Lo, 2 * COPY_NS + 2));
     assert_eq!(ledgers.accounts().lo.duplicates, 1);
     // Without identification a bare ACK may be another one.
     let bare = segment(100, 0, Flags::ACK);
-    assert!(!ledgers.is_copy(&bare, Half::Hi, 9));
-    assert!(!ledgers.is_copy(&bare, Half::Hi, 10));
+    assert!(!copy(&bare, Half::Hi, 9));
+    assert!(!copy(&bare, Half::Hi, 10));
+    assert!(ledgers.is_copy(&bare, Half::Hi, 11, ELSEWHERE));
+}
+
+#[test]
+fn what_is_sent_again_counts_once_at_however_many_places() {
+    let ledgers = opened();
+    let part = |ident| Segment {
+        ident,
+        ..segment(100, 50, Flags::ACK)
+    };
+    let mut now_ns = COPY_NS;
+    for (ident, again) in [(1, 0), (2, 1)] {
+        for place in [HERE, ELSEWHERE, ELSEWHERE + 2] {
+            now_ns += 1;
+            if !ledgers.is_copy(&part(ident), Half::Lo, now_ns, place) {
+                ledgers.count(&part(ident), Half::Lo);
+            }
+        }
+        let counted = ledgers.accounts().lo;
+        assert_eq!((counted.span, counted.retransmissions), (50, again));
+        assert_eq!(counted.duplicates, 2 + 2 * again);
+    }
+    let copied_on = ledgers.accounts().lo.copied_on();
+    assert!(copied_on.eq([INTERFACE_ELSEWHERE, INTERFACE_ELSEWHERE + 1]));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What begins a connection and what does not, loss, copies, and limits.
+//! What begins a connection and what does not, loss, and limits.
 
 use super::*;
 
@@ -91,24 +91,6 @@ fn numbers_wrap_at_two_to_the_thirty_two() {
     assert_eq!(record.close.kind, CloseKind::ThreeWay);
     assert_eq!(record.client.bytes.map(|bytes| bytes.count), Some(9));
     assert_eq!(record.server.bytes.map(|bytes| bytes.count), Some(20));
-}
-
-#[test]
-fn the_same_segment_at_two_places_is_one() {
-    let copies = opened_then(&four_way_close())
-        .into_iter()
-        .flat_map(|event| {
-            let copy = Event {
-                interface: 2,
-                time_ns: event.time_ns + 7000,
-                ..event
-            };
-            [event, copy]
-        });
-    let record = record(&copies.collect::<Vec<_>>());
-    assert_eq!(record.anomalies, [(Anomaly::Duplicate, 7)]);
-    assert_eq!(record.steps.len(), 7);
-    assert_eq!(record.open.syn_retries, 0);
 }
 
 /// The ACK of the handshake as the programs report it: with what both sides' SYNs were.

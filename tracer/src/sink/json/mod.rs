@@ -60,6 +60,8 @@ impl Writer<'_> {
         self.instant(connection.started_unix_ns);
         self.raw(r#","interface":"#);
         self.text(&connection.interface);
+        self.raw(r#","seen_on":"#);
+        self.array(connection.seen_on(), Self::text);
         self.raw(r#","vlans":"#);
         self.array(connection.scope.vlans(), Self::number);
         self.raw(r#","tunnel":"#);
@@ -356,8 +358,8 @@ mod tests {
             let record = parsed(&connection);
             let names = "accounts_whole anomalies asymmetric client close community_id \
                          completeness conn_state duration_ns history interface observation_gap \
-                         open options originator previous segments segments_omitted server start tunnel type \
-                         v vlans";
+                         open options originator previous seen_on segments segments_omitted server start \
+                         tunnel type v vlans";
             assert_eq!(keys(&record).join(" "), names);
             let names = "account addr bytes bytes_basis bytes_modulo isn options port state";
             assert_eq!(keys(&record["client"]).join(" "), names);

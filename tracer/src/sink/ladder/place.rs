@@ -7,7 +7,8 @@ use crate::timeline::{CloseKind, Connection, OpenOutcome, Previous};
 
 /// The interface, VLAN tags, the tunnel and the incarnation before.
 pub(super) fn place(connection: &Connection) -> Vec<String> {
-    let mut place = vec![printable(&connection.interface)];
+    let interfaces: Vec<_> = connection.seen_on().map(printable).collect();
+    let mut place = vec![interfaces.join(", ")];
     let vlans: Vec<_> = connection.scope.vlans().collect();
     match *vlans.as_slice() {
         [] => {}
