@@ -146,6 +146,17 @@ pub struct Trace {
     #[command(flatten)]
     pub sizes: Sizes,
 
+    /// Records that wait for a slow reader of the output, in octets; what is beyond is dropped and
+    /// counted
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64M",
+        value_parser = sizes::parse_output_queue,
+        help_heading = "Limits"
+    )]
+    pub output_queue: usize,
+
     /// Count every segment for its connection, too: packets, payload, retransmissions, duplicates,
     /// out-of-order segments and closed windows. Costs a look-up a segment
     #[arg(long, help_heading = "What to trace")]

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod confine;
 pub mod detach;
 pub mod flood;
+pub mod live;
 pub mod loss;
 pub mod netns;
 pub mod outlet;
