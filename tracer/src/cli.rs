@@ -7,6 +7,7 @@ mod limits;
 mod printing;
 mod read;
 mod sizes;
+mod top;
 mod tunnels;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use limits::Limits;
 pub use printing::{Format, Printing};
 pub use read::Read;
 pub use sizes::Sizes;
+pub use top::Top;
 pub use tunnels::Carriers;
 
 /// Traces TCP connections from the first SYN to the last ACK.
@@ -43,15 +45,16 @@ impl Cli {
     pub fn parse_checked() -> Self {
         let cli = Self::parse();
         let (ends, carriers, printing) = match &cli.command {
-            Command::Trace(trace) => (&trace.ends, &trace.carriers, &trace.printing),
-            Command::Read(read) => (&read.ends, &read.carriers, &read.printing),
+            Command::Trace(trace) => (&trace.ends, &trace.carriers, Some(&trace.printing)),
+            Command::Read(read) => (&read.ends, &read.carriers, Some(&read.printing)),
+            Command::Top(top) => (&top.ends, &top.carriers, None),
             Command::Detach(_) => return cli,
         };
         let wrong = |kind, error| -> ! { Self::command().error(kind, error).exit() };
         if let Some(error) = ends.filter().err().or_else(|| carriers.tunnels().err()) {
             wrong(ErrorKind::TooManyValues, error);
         }
-        if let Err(error) = printing.check() {
+        if let Some(Err(error)) = printing.map(Printing::check) {
             wrong(ErrorKind::ArgumentConflict, error);
         }
         cli
@@ -65,6 +68,8 @@ pub enum Command {
     Trace(Trace),
     /// Read connections from captures: pcap and pcapng.
     Read(Read),
+    /// Watch connections on a screen as they open, fail and close; live, or from a capture in its own time.
+    Top(Top),
     /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
     /// and what others attached stays.
     Detach(Detach),
@@ -179,32 +184,15 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// What stands for every interface.
-    const ANY: &str = "any";
-
     /// The interfaces to trace.
     #[must_use]
     pub fn wishes(&self) -> Wishes {
-        let mut names: Vec<String> = Vec::new();
-        for name in &self.interfaces {
-            if name != Self::ANY && !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        let any = self.interfaces.iter().any(|name| name == Self::ANY);
-        // Behind XDP segments are put together (GRO), and of a copy in other pieces nobody could tell
-        // that it is none that was sent again.
-        let copies = self.account && (any || names.len() > 1);
-        let hook = match self.xdp_mode {
-            XdpMode::Auto if copies => XdpChoice::Tcx,
-            mode => mode.into(),
-        };
-        Wishes {
-            any,
-            names,
-            hook,
-            egress: self.direction == Directions::Both,
-        }
+        wishes(
+            &self.interfaces,
+            self.xdp_mode,
+            self.direction,
+            self.account,
+        )
     }
 
     /// The tunnels that the kernel looks into.
@@ -212,11 +200,7 @@ impl Trace {
     /// # Errors
     /// Where there are more VXLAN ports than there is room for.
     pub fn tunnels(&self) -> Result<Tunnels, String> {
-        if self.tunnels || !self.carriers.vxlan_ports.is_empty() {
-            self.carriers.tunnels()
-        } else {
-            Ok(Tunnels::OFF)
-        }
+        self.carriers.tunnels_where(self.tunnels)
     }
 }
 
@@ -253,6 +237,38 @@ impl From<XdpMode> for XdpChoice {
             XdpMode::Tcx => Self::Tcx,
             XdpMode::Clsact => Self::Clsact,
         }
+    }
+}
+
+/// What stands for every interface.
+const ANY: &str = "any";
+
+/// The interfaces to trace, and how.
+fn wishes(
+    interfaces: &[String],
+    xdp_mode: XdpMode,
+    direction: Directions,
+    account: bool,
+) -> Wishes {
+    let mut names: Vec<String> = Vec::new();
+    for name in interfaces {
+        if name != ANY && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    let any = interfaces.iter().any(|name| name == ANY);
+    // Behind XDP segments are put together (GRO), and of a copy in other pieces nobody could tell
+    // that it is none that was sent again.
+    let copies = account && (any || names.len() > 1);
+    let hook = match xdp_mode {
+        XdpMode::Auto if copies => XdpChoice::Tcx,
+        mode => mode.into(),
+    };
+    Wishes {
+        any,
+        names,
+        hook,
+        egress: direction == Directions::Both,
     }
 }
 
@@ -303,7 +319,7 @@ mod tests {
             match Cli::try_parse_from(all).unwrap().command {
                 Command::Trace(trace) => trace.tunnels(),
                 Command::Read(read) => read.carriers.tunnels(),
-                Command::Detach(_) => unreachable!("it was not asked for"),
+                _ => unreachable!("it was not asked for"),
             }
         };
         assert_eq!(tunnels(&[]), Ok(Tunnels::OFF));

@@ -22,6 +22,7 @@ pub mod selection;
 pub mod sink;
 pub mod source;
 pub mod timeline;
+pub mod top;
 pub mod totals;
 pub mod trace;
 pub mod writer;

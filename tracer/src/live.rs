@@ -246,6 +246,12 @@ impl Live {
         self.assembler.record(key, accounts)
     }
 
+    /// Connections that are followed.
+    #[must_use]
+    pub const fn followed(&self) -> usize {
+        self.assembler.open()
+    }
+
     /// How full the ring was at the most since it was asked for the last time.
     pub const fn fill(&mut self) -> Fill {
         self.maps.ring.fill()

@@ -6,12 +6,14 @@ use synfin::cli::{Cli, Command};
 use synfin::detach;
 use synfin::read;
 use synfin::say::say;
+use synfin::top;
 use synfin::trace;
 
 fn main() -> ExitCode {
     let result = match Cli::parse_checked().command {
         Command::Trace(options) => trace::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Detach(options) => detach::run(&options).map_err(Into::into),
     };
     match result {

@@ -13,12 +13,12 @@ mod json;
 mod ladder;
 mod notes;
 mod numbers;
-mod paint;
+pub(crate) mod paint;
 mod servers;
-mod services;
+pub(crate) mod services;
 mod summary;
-mod units;
-mod verdict;
+pub(crate) mod units;
+pub(crate) mod verdict;
 mod zeek;
 
 #[cfg(test)]
