@@ -17,7 +17,6 @@ mod paint;
 mod servers;
 mod services;
 mod summary;
-mod units;
 mod verdict;
 mod zeek;
 
