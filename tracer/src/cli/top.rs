@@ -12,7 +12,7 @@ use crate::top::Speed;
 
 /// Options of `synfin top`.
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("from").required(true).args(["interfaces", "read"])))]
+#[command(group(ArgGroup::new("from").required(true).multiple(true).args(["interfaces", "read"])))]
 pub struct Top {
     /// Interface to look at; give it again for several. any is every interface that is up, and those
     /// that come up later
@@ -25,7 +25,8 @@ pub struct Top {
     )]
     pub interfaces: Vec<String>,
 
-    /// Replay this capture in its own time instead, - for standard input; several are merged by time
+    /// Replay this capture in its own time instead of looking at interfaces, - for standard input;
+    /// several are merged by time
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "What to look at")]
     pub read: Vec<PathBuf>,
 
@@ -41,12 +42,7 @@ pub struct Top {
 
     /// Look for interfaces in this network namespace: its name, the number of a process in it, or
     /// the path of its file
-    #[arg(
-        long,
-        value_name = "NAME|PID|PATH",
-        conflicts_with = "read",
-        help_heading = "What to look at"
-    )]
+    #[arg(long, value_name = "NAME|PID|PATH", help_heading = "What to look at")]
     pub netns: Option<String>,
 
     /// Which connections to look at.

@@ -17,7 +17,6 @@ pub(crate) mod paint;
 mod servers;
 pub(crate) mod services;
 mod summary;
-pub(crate) mod units;
 pub(crate) mod verdict;
 mod zeek;
 

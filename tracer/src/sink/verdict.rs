@@ -8,11 +8,12 @@ use synfin_ebpf::segment::Flags;
 use super::flags::Shown;
 use super::paint::{Clause, Tone};
 use super::services;
-use super::units::{Lasting, Octets, Seconds};
+use crate::diagnosis::diagnose;
 use crate::timeline::{
     Bytes, BytesBasis, Close, CloseKind, Connection, FastOpen, Open, OpenKind, OpenOutcome,
     ResetCause, Role,
 };
+use crate::units::{Lasting, Octets, Seconds};
 
 /// Backoff times that fit into a title; of a longer list the first ones are told.
 const BACKOFFS: usize = 6;
@@ -67,6 +68,13 @@ pub(crate) fn gist(connection: &Connection) -> Clause {
     // How it opened is always told.
     let gist = clauses.into_iter().nth(place);
     gist.unwrap_or_else(|| Clause::new(Tone::Plain, ""))
+}
+
+/// Why it failed or is odd.
+pub(super) fn explained(connection: &Connection) -> Vec<Clause> {
+    let diagnoses = diagnose(connection).into_iter();
+    let clauses = diagnoses.map(|diagnosis| Clause::new(Tone::Odd, diagnosis.text));
+    clauses.collect()
 }
 
 fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use synfin_ebpf::flow::Key;
 use synfin_ebpf::segment::{Address, Endpoint};
 
-use crate::sink::paint::{Tone, printable};
+use crate::diagnosis::diagnose;
+use crate::sink::paint::{Clause, Tone, printable};
 use crate::sink::services;
 use crate::sink::verdict::gist;
 use crate::timeline::{Bytes, CloseKind, Connection, End, OpenOutcome, State};
@@ -32,15 +33,15 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(id: Id, open: bool, connection: Connection) -> Self {
-        let gist = gist(&connection);
-        let words = words(&connection, open, &gist.text);
+        let Clause { tone, text } = verdict(&connection);
+        let words = words(&connection, open, &text);
         Self {
             id,
             open,
             counted: false,
             words: words.to_lowercase().into(),
-            gist: gist.text.into(),
-            tone: gist.tone,
+            gist: text.into(),
+            tone,
             connection: Arc::new(connection),
         }
     }
@@ -82,6 +83,16 @@ impl Row {
         let sides = [self.connection.client.bytes, self.connection.server.bytes];
         let known = sides.into_iter().flatten().map(|Bytes { count, .. }| count);
         known.reduce(u64::saturating_add)
+    }
+}
+
+/// Why it failed or is odd, where that is known; else what came of it.
+fn verdict(connection: &Connection) -> Clause {
+    let gist = gist(connection);
+    match diagnose(connection).into_iter().next() {
+        Some(diagnosis) if gist.tone == Tone::Bad => Clause::new(Tone::Bad, diagnosis.text),
+        Some(diagnosis) => Clause::new(Tone::Odd, diagnosis.text),
+        None => gist,
     }
 }
 

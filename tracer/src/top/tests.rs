@@ -116,6 +116,7 @@ fn shown((model, scene): &(Model, Scene), size: (u16, u16), keys: &str) -> Strin
             Some('⏎') => KeyCode::Enter,
             Some('⇥') => KeyCode::Tab,
             Some('↓') => KeyCode::Down,
+            Some('→') => KeyCode::Right,
             Some(key) => KeyCode::Char(key),
             None => continue,
         };
@@ -139,6 +140,7 @@ fn small_screens() {
     snapshot!("small", shown(&lively, small, ""));
     snapshot!("small_chosen", shown(&lively, small, "↓↓"));
     snapshot!("small_whole_ladder", shown(&lively, small, "G⏎"));
+    snapshot!("small_moved_ladder", shown(&lively, small, "G⏎→→"));
     snapshot!("small_whole_table", shown(&lively, small, "⇥7"));
     snapshot!("small_filtered", shown(&lively, small, "/failed"));
     snapshot!("small_filtered_away", shown(&lively, small, "/nowhere⏎"));

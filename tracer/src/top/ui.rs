@@ -14,6 +14,8 @@ use super::row::{Column, Id};
 const TYPED: usize = 200;
 /// Lines and rows that the wheel moves by.
 const WHEEL: isize = 3;
+/// Columns that the ladder moves by.
+const SHIFT: usize = 16;
 
 /// How the model is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) struct Ui {
     pub(super) pane: Pane,
     /// The first line of the pane; without, its end while a connection is open, and its beginning after.
     pub(super) scroll: Option<usize>,
+    /// Columns of the ladder that are left of the screen.
+    pub(super) shift: usize,
     pub(super) over: Option<Over>,
     pub(super) paused: bool,
     /// Clicks are taken, which the terminal's own selecting of text cannot be then.
@@ -76,9 +80,10 @@ pub(super) struct Drawn {
     /// All rows in their order, on the screen or not.
     pub(super) order: Vec<Id>,
     pub(super) first: usize,
-    /// Lines of the ladder, and the first one on the screen.
+    /// Lines of the ladder, the first one on the screen, and columns that do not fit onto it.
     pub(super) lines: usize,
     pub(super) scroll: usize,
+    pub(super) beyond: usize,
 }
 
 impl Default for Ui {
@@ -92,6 +97,7 @@ impl Default for Ui {
             first: 0,
             pane: Pane::Half,
             scroll: None,
+            shift: 0,
             over: None,
             paused: false,
             mouse: true,
@@ -188,6 +194,8 @@ impl Ui {
             KeyCode::PageUp if self.pane == Pane::Whole => self.scroll_by(-WHEEL * 3, drawn),
             KeyCode::PageDown => self.step(page, drawn),
             KeyCode::PageUp => self.step(-page, drawn),
+            KeyCode::Right => self.shift = (self.shift + SHIFT).min(drawn.beyond),
+            KeyCode::Left => self.shift = self.shift.saturating_sub(SHIFT),
             KeyCode::Home => self.choose(0, drawn),
             KeyCode::End => self.choose(usize::MAX, drawn),
             _ => return false,
@@ -310,6 +318,7 @@ mod tests {
             first: 1,
             lines: 25,
             scroll: 0,
+            beyond: 20,
         }
     }
 
@@ -321,6 +330,8 @@ mod tests {
                 '⌫' => KeyCode::Backspace,
                 '↓' => KeyCode::Down,
                 '⇥' => KeyCode::Tab,
+                '→' => KeyCode::Right,
+                '←' => KeyCode::Left,
                 key => KeyCode::Char(key),
             };
             ui.after(&Event::Key(code.into()), &drawn()).0
@@ -401,6 +412,8 @@ mod tests {
         assert_eq!(press(ui.clone(), "]").scroll, Some(1));
         assert_eq!(press(ui.clone(), "⎋").pane, Pane::Half);
         assert_eq!(press(ui, "⇥").pane, Pane::None);
+        let ui = press(Ui::default(), "→→→");
+        assert_eq!((ui.shift, press(ui, "←").shift), (20, 4));
         let mut far = drawn();
         far.scroll = 15;
         let (ui, _) = Ui::default().after(&Event::Key(KeyCode::Char(']').into()), &far);

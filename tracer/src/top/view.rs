@@ -124,14 +124,13 @@ fn footer<'a>(model: &'a Model, ui: &'a Ui, scene: &Scene) -> Line<'a> {
         ("?", "help"),
         ("/", "filter"),
         ("f", "failed"),
-        ("s r", "sort"),
+        ("s", "sort"),
         ("p", "pause"),
-        ("↑↓", "choose"),
         ("⏎", "ladder"),
         ("l", "log"),
     ];
     if scene.replay {
-        keys.extend([("+ -", "speed"), ("n", "next")]);
+        keys.extend([("+-", "speed"), ("n", "next")]);
     }
     let spans = keys.into_iter().flat_map(|(key, what)| {
         [

@@ -14,13 +14,15 @@ mod unshown;
 use super::follow;
 use super::notes::notes;
 use super::paint::{Clause, SEPARATOR, Style, Tone, columns, columns_joined, put, wrap};
-use super::units::Wall;
-use super::verdict::{route, verdict};
+use super::verdict::{explained, route, verdict};
 use super::{LiveStep, Sink};
 use crate::timeline::Connection;
+use crate::units::Wall;
 
 /// Indent of what belongs to the title, and of a line that goes on.
 const INDENT: &str = "  ";
+/// Before what explains it.
+const REASON: &str = "  ⇒ ";
 /// Between the route and the verdict where both fit into one line.
 const GAP: &str = "   ";
 
@@ -55,6 +57,7 @@ fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
         return lone(connection, style, out);
     }
     title(connection, &verdict(connection), style, out);
+    diagnoses(connection, style, out);
     circumstances(connection, style, out);
     lines(&counted::accounts(connection), INDENT, style, out);
     if !connection.steps.is_empty() {
@@ -69,6 +72,13 @@ fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
         }
     }
     out.push(b'\n');
+}
+
+/// Why it failed or is odd, a line for each reason.
+fn diagnoses(connection: &Connection, style: Style, out: &mut Vec<u8>) {
+    for clause in explained(connection) {
+        lines(&[clause], REASON, style, out);
+    }
 }
 
 /// What is no connection: all of it in a line.

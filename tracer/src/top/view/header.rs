@@ -10,7 +10,7 @@ use super::super::rates::BARS;
 use super::super::ui::Ui;
 use super::{Scene, fit};
 use crate::sink::paint::Tone;
-use crate::sink::units::Lasting;
+use crate::units::Lasting;
 
 /// Four lines, with small charts in them.
 pub(super) fn lines(frame: &mut Frame<'_>, area: Rect, model: &Model, ui: &Ui, scene: &Scene) {
@@ -134,16 +134,18 @@ fn missing(model: &Model, scene: &Scene) -> Line<'static> {
     let [rejected, lost] = model.missing();
     let mut spans = Vec::new();
     if let Some(fill) = model.fill {
-        let percent = (fill.octets * 100).div_ceil(fill.size.max(1));
+        let percent = fill.octets * 100 / fill.size.max(1);
         let tone = if percent >= 50 {
             Tone::Bad
         } else {
             Tone::Plain
         };
-        spans.push(Span::styled(
-            format!(" ring {percent} % "),
-            scene.style(tone),
-        ));
+        let percent = match percent {
+            0 if fill.octets > 0 => "<1".to_owned(),
+            percent => percent.to_string(),
+        };
+        let words = format!(" ring {percent} % ");
+        spans.push(Span::styled(words, scene.style(tone)));
     }
     let tone = if lost > 0 { Tone::Bad } else { Tone::Plain };
     spans.push(Span::styled(format!(" lost {lost} "), scene.style(tone)));

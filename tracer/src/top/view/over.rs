@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 use super::super::model::Model;
 use super::Scene;
 use crate::sink::paint::Tone;
-use crate::sink::units::Wall;
+use crate::units::Wall;
 
 const KEYS: &[(&str, &str)] = &[
     ("q, Ctrl-C", "end"),
@@ -16,10 +16,8 @@ const KEYS: &[(&str, &str)] = &[
         "↑ ↓ j k, PgUp PgDn",
         "choose a connection; Home g, End G: the first, the last",
     ),
-    (
-        "Enter",
-        "its ladder on the whole screen, and back; [ ] move it",
-    ),
+    ("Enter", "its ladder on the whole screen, and back"),
+    ("[ ] ← →", "move the ladder"),
     ("Tab", "the table on the whole screen, and back"),
     ("/", "filter: all words have to be true of a row"),
     (

@@ -43,8 +43,11 @@ pub(super) fn draw(
         None if row.open => last,
         None => 0,
     };
+    let columns = lines.iter().map(Line::width).max().unwrap_or(0);
     drawn.lines = lines.len();
     drawn.scroll = scroll;
+    drawn.beyond = columns.saturating_sub(body.width.into());
+    let shift = ui.shift.min(drawn.beyond);
     let mut words = vec![Span::styled(
         if row.open {
             "ladder, growing"
@@ -62,9 +65,15 @@ pub(super) fn draw(
         );
         words.push(Span::styled(text, scene.style(Tone::Dim)));
     }
+    if drawn.beyond > 0 {
+        let beyond = drawn.beyond - shift;
+        let text = format!(" · ← → {beyond} columns more");
+        words.push(Span::styled(text, scene.style(Tone::Dim)));
+    }
     frame.render_widget(rule(words, area.width, scene), title);
     let shown: Vec<_> = lines.into_iter().skip(scroll).take(height).collect();
-    frame.render_widget(Paragraph::new(shown), body);
+    let shift = u16::try_from(shift).unwrap_or(u16::MAX);
+    frame.render_widget(Paragraph::new(shown).scroll((0, shift)), body);
 }
 
 fn ladder(row: &Row, width: u16, scene: &Scene) -> Vec<Line<'static>> {

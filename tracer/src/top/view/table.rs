@@ -12,8 +12,8 @@ use super::super::row::{Column, Row};
 use super::super::ui::{Drawn, Ui};
 use super::{Scene, fit, rule, titled};
 use crate::sink::paint::Tone;
-use crate::sink::units::{Lasting, Octets};
 use crate::timeline::{CloseKind, OpenOutcome};
+use crate::units::{Lasting, Octets};
 
 /// Columns of the screen that an endpoint takes at the most, in a narrow screen and in a wide one.
 const ENDPOINT: [usize; 2] = [21, 47];

@@ -71,6 +71,12 @@ impl Display for Lasting {
     }
 }
 
+/// A count with its noun.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// An amount of octets in decimal units: `26 B`, `1.2 MB`.
 #[derive(Clone, Copy)]
 pub(crate) struct Octets(pub(crate) u64);
