@@ -112,6 +112,15 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
         "is a placeholder; --test cli asks all commands",
     ),
     ("synfin read", "is a name in a sentence"),
+    ("synfin top", "is a name in a sentence"),
+    (
+        "synfin top --read capture.pcapng --speed 10",
+        "needs a terminal; --test live has one",
+    ),
+    (
+        "synfin top -i eth0",
+        "needs a terminal; --test live has one",
+    ),
     ("synfin trace", "is a name in a sentence"),
 ];
 

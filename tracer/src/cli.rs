@@ -91,6 +91,7 @@ pub enum Command {
     #[command(after_help = words::READ)]
     Read(Read),
     /// Watch connections on a screen as they open, fail and close; live, or from a capture in its own time.
+    #[command(after_help = words::TOP)]
     Top(Top),
     /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
     /// and what others attached stays.

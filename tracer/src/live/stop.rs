@@ -12,8 +12,8 @@ use super::until;
 pub struct Stop {
     interrupt: Signal,
     terminate: Signal,
-    /// Where the terminal's end is of interest.
-    hangup: Option<Signal>,
+    /// Where the terminal has to be given back.
+    terminal: Option<[Signal; 2]>,
     deadline: Option<Instant>,
     came: bool,
 }
@@ -27,20 +27,22 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
-            hangup: None,
+            terminal: None,
             deadline: None,
             came: false,
         })
     }
 
-    /// Ends it in good order by SIGHUP and SIGQUIT as well, which come where a terminal is gone or is
-    /// to be given back.
+    /// The same, for SIGHUP and SIGQUIT as well: the terminal has to be given back.
     ///
     /// # Errors
-    /// Where it cannot be listened for.
+    /// Where signals cannot be listened for.
     pub fn of_terminal() -> anyhow::Result<Self> {
         Ok(Self {
-            hangup: Some(signal(SignalKind::hangup()).context("listen for SIGHUP")?),
+            terminal: Some([
+                signal(SignalKind::hangup()).context("listen for SIGHUP")?,
+                signal(SignalKind::quit()).context("listen for SIGQUIT")?,
+            ]),
             ..Self::new()?
         })
     }
@@ -74,16 +76,19 @@ impl Stop {
         if self.came {
             return;
         }
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
+        let terminal = async {
+            match &mut self.terminal {
+                Some([hangup, quit]) => tokio::select! {
+                    came = hangup.recv() => came,
+                    came = quit.recv() => came,
+                },
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = hangup => {}
+            _ = terminal => {}
         }
         self.came = true;
     }

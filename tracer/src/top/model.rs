@@ -92,6 +92,17 @@ impl Model {
         self.rows.get(id)
     }
 
+    /// How many connections are open, and how many of them have a row.
+    pub(super) fn open(&self) -> [usize; 2] {
+        let over = self
+            .rows
+            .iter()
+            .filter(|row| row.open && row.over())
+            .count();
+        let listed = self.rows.open().saturating_sub(over);
+        [self.followed.saturating_sub(over).max(listed), listed]
+    }
+
     /// Frames that were not taken, and what was seen and did not get here.
     pub(super) fn missing(&self) -> [u64; 2] {
         let sum = |counts: &[(&str, u64)]| counts.iter().map(|(_, count)| count).sum();

@@ -51,6 +51,11 @@ impl Row {
         has_failed(&self.connection) || self.connection.was_reset()
     }
 
+    /// Whether nothing more is expected of it, though its record may not be complete yet.
+    pub(super) fn over(&self) -> bool {
+        !self.open || self.failed() || self.connection.close.last_ack == Some(true)
+    }
+
     /// The state of the side that tells the most: of an opening the server's, once that is told of; of a
     /// close the side's that began it.
     pub(super) fn state(&self) -> &'static str {
@@ -71,7 +76,7 @@ impl Row {
 
     /// How long it has been there, or how long it lived, in ns.
     pub(super) fn age_ns(&self, now_ns: u64) -> u64 {
-        if self.open && !self.failed() {
+        if !self.over() {
             now_ns.saturating_sub(self.connection.started_ns)
         } else {
             self.connection.duration_ns

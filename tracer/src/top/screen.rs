@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -78,10 +77,16 @@ pub(super) struct Screen {
     _hold: Hold,
 }
 
+/// Whether a frame is being painted. Who waits for that must not sleep, which the sandbox does not allow.
+#[derive(Default)]
+struct Work {
+    busy: Mutex<bool>,
+    done: Condvar,
+}
+
 struct Threads {
     painter: SyncSender<Vec<u8>>,
-    /// A frame is being painted.
-    busy: Arc<AtomicBool>,
+    work: Arc<Work>,
     events: Receiver<Event>,
 }
 
@@ -125,12 +130,12 @@ impl Screen {
     /// Begins to paint and to read keys.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         let (painter, frames) = sync_channel::<Vec<u8>>(1);
-        let busy = Arc::new(AtomicBool::new(false));
-        let painting = Arc::clone(&busy);
+        let work = Arc::new(Work::default());
+        let painting = Arc::clone(&work);
         let paint = move || {
             while let Ok(frame) = frames.recv() {
                 let written = write(&frame);
-                painting.store(false, Ordering::Release);
+                painting.end();
                 if written.is_err() {
                     // Whoever sends the next frame finds out.
                     return;
@@ -153,7 +158,7 @@ impl Screen {
         start("keys", Box::new(read))?;
         self.threads = Some(Threads {
             painter,
-            busy,
+            work,
             events,
         });
         Ok(())
@@ -177,7 +182,7 @@ impl Screen {
         let Some(threads) = &self.threads else {
             return Ok(false);
         };
-        if before().is_none() || threads.busy.swap(true, Ordering::Acquire) {
+        if before().is_none() || !threads.work.begin() {
             return Ok(false);
         }
         self.buffer.append(FRAME[0]);
@@ -205,7 +210,9 @@ impl Screen {
         raise(Signal::SIGSTOP).context("stop")?;
         self.take()?;
         self.mouse = false;
-        Ok(self.terminal.clear()?)
+        // As after a change of size everything is painted.
+        self.size = (0, 0);
+        Ok(())
     }
 
     fn take(&self) -> anyhow::Result<()> {
@@ -224,12 +231,31 @@ impl Screen {
         let Some(threads) = &self.threads else {
             return;
         };
-        let step = Duration::from_millis(5);
-        let mut waited = Duration::ZERO;
-        while threads.busy.load(Ordering::Acquire) && waited < PATIENCE {
-            thread::sleep(step);
-            waited += step;
-        }
+        threads.work.await_end();
+    }
+}
+
+impl Work {
+    /// Begins a frame, unless one is being painted; tells whether it did.
+    fn begin(&self) -> bool {
+        !std::mem::replace(&mut *self.busy(), true)
+    }
+
+    fn end(&self) {
+        *self.busy() = false;
+        self.done.notify_all();
+    }
+
+    fn await_end(&self) {
+        let done = self
+            .done
+            .wait_timeout_while(self.busy(), PATIENCE, |busy| *busy);
+        // What is not through by then never will be.
+        drop(done);
+    }
+
+    fn busy(&self) -> MutexGuard<'_, bool> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -264,7 +290,7 @@ fn give_back_on_panic() {
     }));
 }
 
-fn before() -> std::sync::MutexGuard<'static, Option<Before>> {
+fn before() -> MutexGuard<'static, Option<Before>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -292,7 +318,7 @@ impl Buffer {
         std::mem::take(&mut *self.octets())
     }
 
-    fn octets(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+    fn octets(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -305,5 +331,64 @@ impl Write for Buffer {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use nix::pty::openpty;
+
+    use super::*;
+
+    /// Set where this program is to panic with a screen.
+    const PANICS: &str = "SYNFIN_TEST_PANICS";
+
+    #[test]
+    fn a_panic_is_told_on_the_terminal_as_it_was() {
+        if env::var_os(PANICS).is_some() {
+            let mut screen = Screen::open().unwrap();
+            screen.start().unwrap();
+            say::say("said before");
+            screen.paint(true, |_| ()).unwrap();
+            panic!("as was wished for");
+        }
+        let pty = openpty(None, None).unwrap();
+        let before = termios::tcgetattr(&pty.slave).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let name = "top::screen::tests::a_panic_is_told_on_the_terminal_as_it_was";
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(PANICS, "1")
+            .env("TERM", "xterm")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let mut master = File::from(pty.master);
+        let reader = thread::spawn(move || {
+            let mut shown = Vec::new();
+            let mut piece = [0; 4_096];
+            // Once nobody can write to it any more, reading fails.
+            while let Ok(len @ 1..) = master.read(&mut piece) {
+                shown.extend_from_slice(piece.get(..len).unwrap_or_default());
+            }
+            String::from_utf8_lossy(&shown).into_owned()
+        });
+        assert!(!child.wait().unwrap().success());
+        let after = termios::tcgetattr(&pty.slave).unwrap();
+        assert_eq!(before, after);
+        drop(pty.slave);
+        let shown = reader.join().unwrap();
+        let at = |what: &[u8]| shown.find(&*String::from_utf8_lossy(what));
+        let [entered, left] = [ENTER, LEAVE].map(at);
+        let [said, told] = [&b"synfin: said before"[..], b"as was wished for"].map(at);
+        assert!(
+            entered.is_some() && entered < left && left < said && said < told,
+            "{shown:?}"
+        );
     }
 }

@@ -106,11 +106,11 @@ fn rates(model: &Model, scene: &Scene) -> Line<'static> {
 }
 
 fn totals(model: &Model) -> Line<'static> {
-    let listed = model.rows.open();
-    let open = if listed < model.followed {
-        format!(" open {} ({listed} listed)", model.followed)
+    let [open, listed] = model.open();
+    let open = if listed < open {
+        format!(" open {open} ({listed} listed)")
     } else {
-        format!(" open {}", model.followed)
+        format!(" open {open}")
     };
     let total = model.rates.total;
     Line::from(format!(

@@ -40,7 +40,7 @@ pub(super) fn draw(
     let scroll = match ui.scroll {
         Some(scroll) => scroll.min(last),
         // It grows at its end.
-        None if row.open => last,
+        None if !row.over() => last,
         None => 0,
     };
     let columns = lines.iter().map(Line::width).max().unwrap_or(0);
@@ -49,10 +49,10 @@ pub(super) fn draw(
     drawn.beyond = columns.saturating_sub(body.width.into());
     let shift = ui.shift.min(drawn.beyond);
     let mut words = vec![Span::styled(
-        if row.open {
-            "ladder, growing"
-        } else {
+        if row.over() {
             "ladder"
+        } else {
+            "ladder, growing"
         },
         scene.style(Tone::Strong),
     )];
