@@ -2,7 +2,6 @@
 //! keys, another size, and a stop in between.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -41,12 +40,21 @@ fn all_calls_of_a_live_screen_are_on_its_list_and_all_of_the_list_are_made() -> 
         let strace = Strace(scratch.file(place));
         let mut command = link.near.command(tool("strace").context("find strace")?);
         strace.record(&mut command);
-        command.args(["top", "-i", NEAR, "--account", "--xdp-mode", hook]);
+        command.args([
+            "top",
+            "-i",
+            NEAR,
+            "--account",
+            "--rows",
+            "100000",
+            "--xdp-mode",
+            hook,
+        ]);
         let screen = Tmux::start(SMALL, &command)?;
         screen.await_shown("a screen", |shown| shown.contains("no connection yet"))?;
         let wire = Wire::of(&link)?;
         // More than fits into memory that is there already.
-        for port in 10_000..13_000 {
+        for port in 10_000..20_000 {
             wire.play(&talk::begun(port))?;
         }
         wire.play(&talk::whole(40_000))?;
@@ -95,13 +103,15 @@ fn used(screen: &Tmux) -> Result<()> {
         shown.contains("handshakes by time")
     })?;
     screen.press(&["C-z"])?;
-    let pid = screen.pid()?;
-    wait::until("the stop of a process", || {
-        let status = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let state = status.rsplit(") ").next().unwrap_or_default();
-        Ok(state.starts_with(['T', 't']).then_some(()))
+    screen.await_shown("a terminal given back", |shown| {
+        !shown.contains("synfin top")
     })?;
-    kill(Pid::from_raw(pid), Signal::SIGCONT)?;
+    let pid = Pid::from_raw(screen.pid()?);
+    // It stops just now: whether it has cannot be told apart from being looked at.
+    wait::until("the screen again", || {
+        kill(pid, Signal::SIGCONT)?;
+        Ok(screen.shown()?.contains("synfin top").then_some(()))
+    })?;
     screen.press(&["?"])?;
     screen.await_shown("the help again", |shown| shown.contains("any key closes"))?;
     screen.press(&["x"])
