@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
@@ -19,7 +21,7 @@ use synfin_tests::scratch::Scratch;
 use synfin_tests::services;
 use synfin_tests::suite::Case;
 use synfin_tests::tmux::Tmux;
-use synfin_tests::{cases, requirement};
+use synfin_tests::{bpf, cases, requirement, wait};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![&[Root, Daemon, Tool("tmux")];
@@ -29,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         whatever_ends_it_the_terminal_is_given_back,
         a_stopped_screen_gives_the_terminal_back_and_takes_it_again,
         a_capture_is_replayed_in_its_own_time_and_as_fast_as_can_be,
+        a_terminal_that_takes_nothing_holds_nobody_up,
         without_a_terminal_it_says_what_to_use_instead,
     ]
 }
@@ -351,6 +354,49 @@ fn a_capture_is_replayed_in_its_own_time_and_as_fast_as_can_be() -> Result<()> {
     ensure!(
         left.status == 1 && left.said.contains("synfin: error: "),
         "{left:?}"
+    );
+    Ok(())
+}
+
+fn a_terminal_that_takes_nothing_holds_nobody_up() -> Result<()> {
+    const CONNECTIONS: usize = 300;
+    let link = Link::new()?;
+    let scratch = Scratch::new()?;
+    let said = scratch.file("said");
+    // Nobody reads what is written to it.
+    let pty = openpty(
+        Some(&Winsize {
+            ws_row: 50,
+            ws_col: 160,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        }),
+        None,
+    )?;
+    let mut child = daemon::command(&link.near, &["top", "-i", NEAR])
+        .env("TERM", "xterm")
+        .stdin(Stdio::from(pty.slave.try_clone()?))
+        .stdout(Stdio::from(pty.slave))
+        .stderr(Stdio::from(fs::File::create(&said)?))
+        .spawn()?;
+    wait::until("programs on the interface", || {
+        Ok(bpf::ensure_bare(&link.near, NEAR).err())
+    })?;
+    services::talk_shortly(&link, 80, CONNECTIONS)?;
+    // The record of a connection is complete a second after its end.
+    std::thread::sleep(Duration::from_secs(2));
+    kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+    let status = wait::until("its end", || Ok(child.try_wait()?))?;
+    let said = fs::read_to_string(said)?;
+    evidence::note("standard error", &said);
+    ensure!(status.success(), "{status}");
+    ensure!(
+        said.contains(&format!("synfin: {CONNECTIONS} connections")),
+        "{said}"
+    );
+    ensure!(
+        said.contains("nothing lost") && !said.contains("s behind;"),
+        "{said}"
     );
     Ok(())
 }

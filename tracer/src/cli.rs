@@ -215,6 +215,9 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// What stands for every interface.
+    pub const ANY: &str = "any";
+
     /// The interfaces to trace.
     #[must_use]
     pub fn wishes(&self) -> Wishes {
@@ -271,9 +274,6 @@ impl From<XdpMode> for XdpChoice {
     }
 }
 
-/// What stands for every interface.
-const ANY: &str = "any";
-
 /// The interfaces to trace, and how.
 fn wishes(
     interfaces: &[String],
@@ -283,11 +283,11 @@ fn wishes(
 ) -> Wishes {
     let mut names: Vec<String> = Vec::new();
     for name in interfaces {
-        if name != ANY && !names.contains(name) {
+        if name != Trace::ANY && !names.contains(name) {
             names.push(name.clone());
         }
     }
-    let any = interfaces.iter().any(|name| name == ANY);
+    let any = interfaces.iter().any(|name| name == Trace::ANY);
     // Behind XDP segments are put together (GRO), and of a copy in other pieces nobody could tell
     // that it is none that was sent again.
     let copies = account && (any || names.len() > 1);

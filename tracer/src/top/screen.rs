@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic;
+use std::process;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -44,6 +45,8 @@ static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
 struct Before {
     tty: OwnedFd,
     mode: Termios,
+    /// Whoever writes to it, once there is somebody.
+    painter: Option<Painter>,
 }
 
 /// That there is a terminal which can show a screen.
@@ -60,7 +63,8 @@ pub(super) fn check() -> anyhow::Result<()> {
     if term.is_empty() || term == "dumb" {
         let term = term.display();
         bail!(
-            "top needs a terminal that can move its cursor, and TERM is \"{term}\"; use `synfin trace` or `synfin read`"
+            "top needs a terminal that can move its cursor, and TERM is \"{term}\"; use `synfin trace` or \
+             `synfin read`"
         );
     }
     Ok(())
@@ -84,9 +88,14 @@ struct Work {
     done: Condvar,
 }
 
-struct Threads {
-    painter: SyncSender<Vec<u8>>,
+#[derive(Clone)]
+struct Painter {
+    frames: SyncSender<Vec<u8>>,
     work: Arc<Work>,
+}
+
+struct Threads {
+    painter: Painter,
     events: Receiver<Event>,
 }
 
@@ -105,7 +114,11 @@ impl Screen {
         };
         let tty = tty.context("open the terminal to read keys from")?;
         let mode = termios::tcgetattr(&tty).context("ask the terminal how it takes keys")?;
-        *before() = Some(Before { tty, mode });
+        *before() = Some(Before {
+            tty,
+            mode,
+            painter: None,
+        });
         give_back_on_panic();
         let buffer = Buffer::default();
         let size = size();
@@ -129,13 +142,14 @@ impl Screen {
 
     /// Begins to paint and to read keys.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
-        let (painter, frames) = sync_channel::<Vec<u8>>(1);
+        let (frames, received) = sync_channel::<Vec<u8>>(1);
         let work = Arc::new(Work::default());
-        let painting = Arc::clone(&work);
+        let painter = Painter { frames, work };
+        let work = Arc::clone(&painter.work);
         let paint = move || {
-            while let Ok(frame) = frames.recv() {
+            while let Ok(frame) = received.recv() {
                 let written = write(&frame);
-                painting.end();
+                work.end();
                 if written.is_err() {
                     // Whoever sends the next frame finds out.
                     return;
@@ -156,11 +170,10 @@ impl Screen {
         };
         start("painter", Box::new(paint))?;
         start("keys", Box::new(read))?;
-        self.threads = Some(Threads {
-            painter,
-            work,
-            events,
-        });
+        if let Some(before) = &mut *before() {
+            before.painter = Some(painter.clone());
+        }
+        self.threads = Some(Threads { painter, events });
         Ok(())
     }
 
@@ -182,7 +195,7 @@ impl Screen {
         let Some(threads) = &self.threads else {
             return Ok(false);
         };
-        if before().is_none() || !threads.work.begin() {
+        if before().is_none() || *threads.painter.work.busy() {
             return Ok(false);
         }
         self.buffer.append(FRAME[0]);
@@ -197,14 +210,14 @@ impl Screen {
         }
         self.terminal.draw(draw)?;
         self.buffer.append(FRAME[1]);
-        let sent = threads.painter.send(self.buffer.taken());
+        threads.painter.work.begin();
+        let sent = threads.painter.frames.send(self.buffer.taken());
         sent.context("the terminal is gone")?;
         Ok(true)
     }
 
     /// Gives the terminal back, stops the process until it is continued, and takes the terminal again.
     pub(super) fn suspend(&mut self) -> anyhow::Result<()> {
-        self.await_painter();
         give_back(false);
         // Whoever started it sees that it stopped.
         raise(Signal::SIGSTOP).context("stop")?;
@@ -226,19 +239,23 @@ impl Screen {
         }
         write(ENTER).context("write to the terminal")
     }
+}
 
-    fn await_painter(&self) {
-        let Some(threads) = &self.threads else {
-            return;
-        };
-        threads.work.await_end();
+impl Painter {
+    /// Paints octets, where those before are painted in time; tells whether they were as well.
+    fn paints(&self, octets: &[u8]) -> bool {
+        if !self.work.is_done() {
+            return false;
+        }
+        self.work.begin();
+        self.frames.send(octets.to_owned()).is_ok() && self.work.is_done()
     }
 }
 
 impl Work {
-    /// Begins a frame, unless one is being painted; tells whether it did.
-    fn begin(&self) -> bool {
-        !std::mem::replace(&mut *self.busy(), true)
+    /// Begins, where it is done with what was before.
+    fn begin(&self) {
+        *self.busy() = true;
     }
 
     fn end(&self) {
@@ -246,12 +263,11 @@ impl Work {
         self.done.notify_all();
     }
 
-    fn await_end(&self) {
-        let done = self
-            .done
-            .wait_timeout_while(self.busy(), PATIENCE, |busy| *busy);
-        // What is not through by then never will be.
-        drop(done);
+    /// Whether it is done within a while.
+    fn is_done(&self) -> bool {
+        let busy = self.busy();
+        let done = (self.done).wait_timeout_while(busy, PATIENCE, |busy| *busy);
+        done.is_ok_and(|(busy, _)| !*busy)
     }
 
     fn busy(&self) -> MutexGuard<'_, bool> {
@@ -261,7 +277,6 @@ impl Work {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.await_painter();
         give_back(true);
     }
 }
@@ -269,14 +284,22 @@ impl Drop for Screen {
 /// Gives the terminal back as it was; for good, or so that it can be taken again.
 fn give_back(for_good: bool) {
     let mut before = before();
-    let Some(Before { tty, mode }) = before.as_ref() else {
+    let Some(Before { tty, mode, painter }) = before.as_ref() else {
         return;
     };
+    let written = match painter {
+        Some(painter) => painter.paints(LEAVE),
+        None => write(LEAVE).is_ok(),
+    };
     // There is nobody to tell where the terminal is gone.
-    let _ = write(LEAVE);
     let _ = termios::tcsetattr(tty, SetArg::TCSANOW, mode);
     if for_good {
         *before = None;
+    }
+    drop(before);
+    if !written && for_good && io::stderr().is_terminal() {
+        // It takes nothing: whatever would be said there now would wait for ever.
+        process::exit(1);
     }
 }
 
