@@ -373,7 +373,7 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() -> Result<()> {
         }),
         None,
     )?;
-    let mut child = daemon::command(&link.near, &["top", "-i", NEAR])
+    let mut child = daemon::command(&link.near, &["top", "-i", NEAR, "--xdp-mode", "native"])
         .env("TERM", "xterm")
         .stdin(Stdio::from(pty.slave.try_clone()?))
         .stdout(Stdio::from(pty.slave))

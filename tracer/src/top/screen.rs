@@ -37,7 +37,7 @@ const FRAME: [&[u8]; 2] = [b"\x1b[?2026h", b"\x1b[?2026l"];
 /// Events that may wait to be looked at; those after them wait in the terminal.
 const EVENTS: usize = 64;
 /// At the end, a terminal that takes nothing for so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The terminal as it was before; `None` where it is as it was.
 static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
@@ -218,7 +218,9 @@ impl Screen {
 
     /// Gives the terminal back, stops the process until it is continued, and takes the terminal again.
     pub(super) fn suspend(&mut self) -> anyhow::Result<()> {
-        give_back(false);
+        if !give_back(false) {
+            return Ok(());
+        }
         // Whoever started it sees that it stopped.
         raise(Signal::SIGSTOP).context("stop")?;
         self.take()?;
@@ -281,18 +283,20 @@ impl Drop for Screen {
     }
 }
 
-/// Gives the terminal back as it was; for good, or so that it can be taken again.
-fn give_back(for_good: bool) {
+/// Gives the terminal back as it was; for good, or so that it can be taken again. Tells whether it is.
+fn give_back(for_good: bool) -> bool {
     let mut before = before();
     let Some(Before { tty, mode, painter }) = before.as_ref() else {
-        return;
+        return true;
     };
     let written = match painter {
         Some(painter) => painter.paints(LEAVE),
         None => write(LEAVE).is_ok(),
     };
-    // There is nobody to tell where the terminal is gone.
-    let _ = termios::tcsetattr(tty, SetArg::TCSANOW, mode);
+    if written || for_good {
+        // There is nobody to tell where the terminal is gone.
+        let _ = termios::tcsetattr(tty, SetArg::TCSANOW, mode);
+    }
     if for_good {
         *before = None;
     }
@@ -301,6 +305,7 @@ fn give_back(for_good: bool) {
         // It takes nothing: whatever would be said there now would wait for ever.
         process::exit(1);
     }
+    written
 }
 
 /// What a panic says is said on the terminal as it was.
