@@ -135,30 +135,25 @@ fn a_ladder_grows_while_its_connection_lives() -> Result<()> {
         (([10, 1, 1, 2], 40_000).into(), 1_000),
         (([10, 1, 1, 1], 21).into(), 2_000),
     );
-    let count = |shown: &str, what: &str| shown.matches(what).count();
-    let steps: [(fn(Conversation) -> Conversation, &str, usize); 4] = [
-        (Conversation::syn, "── SYN ", 1),
-        (Conversation::syn_ack, "─ SYN,ACK", 1),
-        (|talk| talk.ack(Sender::Client), "✓ acknowledges Y", 1),
-        (|talk| talk.close(Sender::Client), "FIN,ACK", 2),
-    ];
     let mut played = 0;
-    let mut talk = Some(talk);
-    for (go_on, what, times) in steps {
-        let now = go_on(
-            talk.take()
-                .unwrap_or_else(|| unreachable!("it is put back")),
-        );
-        for (sender, frame) in now.frames().skip(played) {
+    let mut see = |talk: &Conversation, what: &str, times: usize| {
+        for (sender, frame) in talk.frames().skip(played) {
             match sender {
                 Sender::Client => wire.ingress(&frame.octets())?,
                 Sender::Server => wire.egress(&frame.octets())?,
             }
+            played += 1;
         }
-        played = now.frames().count();
-        tmux.await_shown(what, |shown| count(shown, what) >= times)?;
-        talk = Some(now);
-    }
+        let seen = |shown: &str| shown.matches(what).count() >= times;
+        tmux.await_shown(what, seen).map(drop)
+    };
+    let talk = talk.syn();
+    see(&talk, "── SYN ", 1)?;
+    let talk = talk.syn_ack();
+    see(&talk, "─ SYN,ACK", 1)?;
+    let talk = talk.ack(Sender::Client);
+    see(&talk, "✓ acknowledges Y", 1)?;
+    see(&talk.close(Sender::Client), "FIN,ACK", 2)?;
     tmux.await_shown("the last record", |shown| {
         shown.contains("closed by client") && !shown.contains("growing")
     })?;

@@ -86,7 +86,7 @@ pub fn release() {
     if dropped > 0 {
         write(&format_args!("{dropped} earlier lines were not kept"));
     }
-    lines.iter().for_each(|line| write(line));
+    lines.iter().for_each(write);
 }
 
 impl Held {
