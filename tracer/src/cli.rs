@@ -6,6 +6,8 @@ mod ends;
 mod limits;
 mod printing;
 mod read;
+mod reading;
+mod report;
 mod sizes;
 mod tunnels;
 
@@ -25,6 +27,8 @@ pub use ends::Ends;
 pub use limits::Limits;
 pub use printing::{Format, Printing};
 pub use read::Read;
+pub use reading::Reading;
+pub use report::Report;
 pub use sizes::Sizes;
 pub use tunnels::Carriers;
 
@@ -43,15 +47,18 @@ impl Cli {
     pub fn parse_checked() -> Self {
         let cli = Self::parse();
         let (ends, carriers, printing) = match &cli.command {
-            Command::Trace(trace) => (&trace.ends, &trace.carriers, &trace.printing),
-            Command::Read(read) => (&read.ends, &read.carriers, &read.printing),
+            Command::Trace(trace) => (&trace.ends, &trace.carriers, Some(&trace.printing)),
+            Command::Read(Read { reading, printing }) => {
+                (&reading.ends, &reading.carriers, Some(printing))
+            }
+            Command::Report(Report { reading, .. }) => (&reading.ends, &reading.carriers, None),
             Command::Detach(_) => return cli,
         };
         let wrong = |kind, error| -> ! { Self::command().error(kind, error).exit() };
         if let Some(error) = ends.filter().err().or_else(|| carriers.tunnels().err()) {
             wrong(ErrorKind::TooManyValues, error);
         }
-        if let Err(error) = printing.check() {
+        if let Some(Err(error)) = printing.map(Printing::check) {
             wrong(ErrorKind::ArgumentConflict, error);
         }
         cli
@@ -65,6 +72,9 @@ pub enum Command {
     Trace(Trace),
     /// Read connections from captures: pcap and pcapng.
     Read(Read),
+    /// Make one page for a browser from records (lines of JSON) or captures: totals, charts, and every
+    /// connection with its ladder.
+    Report(Report),
     /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
     /// and what others attached stays.
     Detach(Detach),
@@ -291,8 +301,8 @@ mod tests {
             let all = [&["synfin", "trace", "-i", "eth0"], arguments].concat();
             match Cli::try_parse_from(all).unwrap().command {
                 Command::Trace(trace) => trace.tunnels(),
-                Command::Read(read) => read.carriers.tunnels(),
-                Command::Detach(_) => unreachable!("it was not asked for"),
+                Command::Read(read) => read.reading.carriers.tunnels(),
+                Command::Report(_) | Command::Detach(_) => unreachable!("it was not asked for"),
             }
         };
         assert_eq!(tunnels(&[]), Ok(Tunnels::OFF));

@@ -34,7 +34,7 @@ impl Display for Seconds {
 
 /// Nanoseconds in the unit that suits, with about three digits: `0.41 ms`, `1.93 s`, `2 min 05 s`.
 #[derive(Clone, Copy)]
-pub(super) struct Lasting(pub(super) u64);
+pub(crate) struct Lasting(pub(crate) u64);
 
 impl Display for Lasting {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -73,7 +73,7 @@ impl Display for Lasting {
 
 /// An amount of octets in decimal units: `26 B`, `1.2 MB`.
 #[derive(Clone, Copy)]
-pub(super) struct Octets(pub(super) u64);
+pub(crate) struct Octets(pub(crate) u64);
 
 impl Display for Octets {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -100,7 +100,7 @@ impl Display for Octets {
 
 /// An instant of the wall clock, in ns since the Unix epoch. It is written in UTC.
 #[derive(Clone, Copy)]
-pub(super) struct Wall(pub(super) i128);
+pub(crate) struct Wall(pub(crate) i128);
 
 impl Wall {
     /// Appends `2026-11-22T18:00:00.123456789Z`; tells whether the calendar has such a day.
