@@ -1,8 +1,9 @@
-//! Embeds the BPF object where `cargo xtask build-ebpf` has left one.
+//! Embeds the BPF object where `cargo xtask build-ebpf` has left one, and names the commit that is built.
 //!
-//! Without it the crate still compiles; `synfin trace` then says what to run.
+//! Without the object the crate still compiles; `synfin trace` then says what to run.
 
 use std::path::Path;
+use std::process::Command;
 use std::{env, fs, io};
 
 /// Where an ELF file says its byte order, and what it says there (elf(5)).
@@ -13,6 +14,7 @@ const BIG: u8 = 2;
 fn main() -> io::Result<()> {
     println!("cargo:rustc-check-cfg=cfg(synfin_object)");
     println!("cargo:rerun-if-changed=build.rs");
+    name_commit();
     let object = Path::new("../target/bpf/synfin.bpf.o");
     println!("cargo:rerun-if-changed={}", object.display());
     let (true, Some(out)) = (object.exists(), env::var_os("OUT_DIR")) else {
@@ -32,4 +34,23 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("synfin.bpf.o"), octets)?;
     println!("cargo:rustc-cfg=synfin_object");
     Ok(())
+}
+
+/// Where there is no git, or no repository, the commit stays unknown.
+fn name_commit() {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    // What moves when there is a new commit.
+    for place in ["HEAD", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--git-path", place]);
+        if let Some(path) = path.filter(|path| Path::new(path).exists()) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
+        println!("cargo:rustc-env=SYNFIN_COMMIT={commit}");
+    }
 }

@@ -52,7 +52,7 @@ fn read(arguments: &[&str]) -> Result<Output> {
 }
 
 /// A capture with a frame each millisecond.
-fn capture(scratch: &Scratch, talks: &[Conversation]) -> Result<PathBuf> {
+pub(crate) fn capture(scratch: &Scratch, talks: &[Conversation]) -> Result<PathBuf> {
     let frames = talks.iter().flat_map(Conversation::frames);
     let packets = frames.zip(0_u64..).map(|((_, frame), ms)| {
         let octets = frame.octets();

@@ -4,6 +4,7 @@ mod captures;
 mod ending;
 mod faults;
 mod formats;
+mod manners;
 mod output;
 mod refusals;
 mod selection;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         ending::cases(),
         faults::cases(),
         formats::cases(),
+        manners::cases(),
         output::cases(),
         refusals::cases(),
         selection::cases(),

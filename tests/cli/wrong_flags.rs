@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use synfin_ebpf::event::ABI_VERSION;
 use synfin_tests::cases;
 use synfin_tests::process::{self, Output};
 use synfin_tests::requirement::{self, Requirement::Daemon};
@@ -149,9 +150,12 @@ fn help_names_every_flag() -> Result<()> {
 
 fn the_version_is_told() -> Result<()> {
     let version = synfin(&["--version"])?;
-    assert_eq!(
-        version.stdout.trim(),
-        concat!("synfin ", env!("CARGO_PKG_VERSION"))
+    let begins = concat!("synfin ", env!("CARGO_PKG_VERSION"), " (commit ");
+    let ends = format!(", kernel ABI {ABI_VERSION})");
+    let version = version.stdout.trim();
+    ensure!(
+        version.starts_with(begins) && version.ends_with(&ends),
+        "{version}"
     );
     Ok(())
 }

@@ -3,6 +3,8 @@
 mod article;
 mod attaching;
 mod devices;
+mod diagnosing;
+mod doctoring;
 mod enduring;
 mod faults;
 mod flooded;
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         faults::cases(),
         attaching::cases(),
         devices::cases(),
+        diagnosing::cases(),
+        doctoring::cases(),
         flooding::cases(),
         flooded::cases(),
         interfaces::cases(),

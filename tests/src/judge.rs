@@ -196,7 +196,7 @@ pub(crate) mod tests {
             },
             "community_id": "", "originator": "client", "conn_state": "SF", "history": "ShADdfFa",
             "duration_ns": 10, "completeness": 31, "asymmetric": false, "observation_gap": false,
-            "anomalies": {}, "segments_omitted": 0,
+            "anomalies": {}, "diagnoses": [], "segments_omitted": 0,
             "segments": [
                 step("client", "SYN", 1000, None),
                 step("server", "SYN,ACK", 2000, Some(1001)),

@@ -48,8 +48,17 @@ pub struct Connection {
     pub asymmetric: bool,
     pub observation_gap: bool,
     pub anomalies: BTreeMap<String, u64>,
+    pub diagnoses: Vec<Diagnosis>,
     pub segments: Vec<Segment>,
     pub segments_omitted: u64,
+}
+
+/// Why it failed or is odd.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented by the contract")]
+pub struct Diagnosis {
+    pub code: String,
+    pub text: String,
 }
 
 /// One end of a connection.

@@ -1,30 +1,43 @@
 //! The command line.
 
+mod completions;
 mod confining;
 mod detach;
+mod doctor;
 mod ends;
+mod environment;
+mod explain;
 mod limits;
+mod man;
 mod printing;
 mod read;
 mod reading;
 mod report;
 mod sizes;
 mod tunnels;
+mod version;
+mod words;
 
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 
 use synfin_ebpf::wire::Tunnels;
 
 use crate::attach::XdpChoice;
 use crate::attach::follow::Wishes;
 
+pub use completions::Completions;
 pub use confining::Confining;
 pub use detach::Detach;
+pub use doctor::Doctor;
 pub use ends::Ends;
+pub use explain::Explain;
 pub use limits::Limits;
+pub use man::Man;
 pub use printing::{Format, Printing};
 pub use read::Read;
 pub use reading::Reading;
@@ -34,7 +47,7 @@ pub use tunnels::Carriers;
 
 /// Traces TCP connections from the first SYN to the last ACK.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version = version::version(), about, after_help = words::EXAMPLES, after_long_help = words::ALL, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -45,14 +58,21 @@ impl Cli {
     /// Reads the command line; a wrong one ends the process with status 2 and says what is wrong.
     #[must_use]
     pub fn parse_checked() -> Self {
-        let cli = Self::parse();
+        let matches = environment::with_environment(Self::command()).get_matches();
+        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let (ends, carriers, printing) = match &cli.command {
             Command::Trace(trace) => (&trace.ends, &trace.carriers, Some(&trace.printing)),
             Command::Read(Read { reading, printing }) => {
                 (&reading.ends, &reading.carriers, Some(printing))
             }
             Command::Report(Report { reading, .. }) => (&reading.ends, &reading.carriers, None),
-            Command::Detach(_) => return cli,
+            Command::Detach(_)
+            | Command::Doctor(_)
+            | Command::Explain(_)
+            | Command::Completions(_)
+            | Command::Man(_) => {
+                return cli;
+            }
         };
         let wrong = |kind, error| -> ! { Self::command().error(kind, error).exit() };
         if let Some(error) = ends.filter().err().or_else(|| carriers.tunnels().err()) {
@@ -69,15 +89,26 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Trace connections on network interfaces, live. Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+    #[command(after_help = words::TRACE)]
     Trace(Trace),
     /// Read connections from captures: pcap and pcapng.
+    #[command(after_help = words::READ)]
     Read(Read),
     /// Make one page for a browser from records (lines of JSON) or captures: totals, charts, and every
     /// connection with its ladder.
+    #[command(after_help = words::REPORT)]
     Report(Report),
     /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
     /// and what others attached stays.
     Detach(Detach),
+    /// Tell whether tracing would work here, what it would attach and what that costs. Changes nothing.
+    Doctor(Doctor),
+    /// Tell what a diagnosis means: when it is said, what is usually behind it, where to look next
+    Explain(Explain),
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Print a manual page, in roff: synfin man trace | man -l -
+    Man(Man),
 }
 
 /// Options of `synfin trace`.
@@ -302,7 +333,7 @@ mod tests {
             match Cli::try_parse_from(all).unwrap().command {
                 Command::Trace(trace) => trace.tunnels(),
                 Command::Read(read) => read.reading.carriers.tunnels(),
-                Command::Report(_) | Command::Detach(_) => unreachable!("it was not asked for"),
+                _ => unreachable!("it was not asked for"),
             }
         };
         assert_eq!(tunnels(&[]), Ok(Tunnels::OFF));

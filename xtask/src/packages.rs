@@ -42,6 +42,8 @@ pub(crate) const TESTS: &[Tool] = &[
     tool("strace", "strace"),
     tool("iperf3", "iperf3"),
     tool("nc.openbsd", "netcat-openbsd"),
+    tool("man", "man-db"),
+    tool("nft", "nftables"),
     tool("nginx", "nginx-light"),
     tool("tcpdump", "tcpdump"),
     tool("tshark", "tshark"),

@@ -223,6 +223,11 @@ pub(super) fn sweep(index: u32) -> io::Result<Swept> {
     Ok(swept)
 }
 
+/// How many filters there are on a device, whoever attached them.
+pub(super) fn count(index: u32) -> io::Result<usize> {
+    filters(&Netlink::open()?, index).map(|filters| filters.len())
+}
+
 /// A filter that was attached by synfin.
 struct Filter(TcMessage);
 

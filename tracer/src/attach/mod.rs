@@ -8,6 +8,9 @@
 mod clsact;
 mod device;
 mod error;
+mod ethtool;
+mod facts;
+mod features;
 pub mod follow;
 mod hook;
 mod link;
@@ -19,6 +22,8 @@ mod tick;
 pub use clsact::Swept;
 pub use device::{Device, LinkHeader};
 pub use error::AttachError;
+pub use facts::Facts;
+pub use features::XdpFeatures;
 pub use hook::{Attachment, Hook, XdpChoice};
 
 use std::collections::HashMap;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::markup::Text;
 use super::timeline::TimeLine;
 use super::totals::{self, BARS, Totals};
-use crate::sink::units::{Lasting, Wall};
 use crate::timeline::{CloseKind, OpenOutcome};
+use crate::units::{Lasting, Wall};
 
 /// A bar that stands for something is never narrower.
 const LEAST: f64 = 1.5;

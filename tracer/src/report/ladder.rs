@@ -6,7 +6,7 @@ use serde::ser::{SerializeSeq as _, Serializer};
 use crate::sink::{Clause, Drawing, Rung, Segment, Tone};
 use crate::timeline::Role;
 
-/// A ladder in JSON: `[route, verdict, circumstances, rungs, notes]`.
+/// A ladder in JSON: `[route, verdict, reasons, circumstances, rungs, notes]`.
 pub(super) fn encoded(drawing: &Drawing) -> Vec<u8> {
     let mut before_us = 0;
     let rungs: Vec<_> = drawing
@@ -14,11 +14,13 @@ pub(super) fn encoded(drawing: &Drawing) -> Vec<u8> {
         .iter()
         .map(|rung| Row::of(rung, &mut before_us))
         .collect();
-    let words = [&drawing.verdict, &drawing.circumstances].map(|clauses| Words(clauses));
-    let [verdict, circumstances] = words;
+    let words =
+        [&drawing.verdict, &drawing.reasons, &drawing.circumstances].map(|clauses| Words(clauses));
+    let [verdict, reasons, circumstances] = words;
     let all = (
         &drawing.route,
         verdict,
+        reasons,
         circumstances,
         rungs,
         Words(&drawing.notes),
@@ -126,8 +128,8 @@ mod tests {
         let ladder = decoded(&drawing);
         assert_eq!(ladder[0], drawing.route);
         assert_eq!(ladder[1][0], json!(["bad", drawing.verdict[0].text]));
-        assert_eq!(ladder[3].as_array().unwrap().len(), drawing.rungs.len());
-        let last = ladder[3].as_array().unwrap().last().unwrap();
+        assert_eq!(ladder[4].as_array().unwrap().len(), drawing.rungs.len());
+        let last = ladder[4].as_array().unwrap().last().unwrap();
         assert_eq!((&last[2], &last[3]), (&json!(3), &json!("RST,ACK")));
     }
 
@@ -136,7 +138,7 @@ mod tests {
         let drawing = Drawing::from(&ftp());
         let ladder = decoded(&drawing);
         let mut us = 0;
-        for (rung, row) in drawing.rungs.iter().zip(ladder[3].as_array().unwrap()) {
+        for (rung, row) in drawing.rungs.iter().zip(ladder[4].as_array().unwrap()) {
             let Rung::Segment(segment) = rung else {
                 assert!(row.is_string());
                 continue;

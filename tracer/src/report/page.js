@@ -275,12 +275,11 @@
   const open = async () => {
     const row = shown[selected];
     if (row === undefined) return;
-    const [route, verdict, circumstances, rungs, notes] = await ladder(row);
+    const [route, verdict, reasons, circumstances, rungs, notes] = await ladder(row);
     const words = (all) => all.length > 0 ? [element("p", { class: "words" }, ...clauses(all, "span"))] : [];
-    const why = data.reasons[reason[row]];
     byId("route").textContent = route;
     byId("story").replaceChildren(
-      ...words(why ? [["bad", why]] : []), ...words(verdict), ...words(circumstances),
+      ...words(verdict), ...reasons.flatMap((why) => words([why])), ...words(circumstances),
       ...(rungs.length > 0 ? [element("div", { class: "drawn", tabindex: "0" }, drawn(route, rungs))] : []),
       ...notes.flatMap((note) => words([note])),
     );

@@ -15,9 +15,10 @@ use super::packed;
 use super::row::{Listed, Row};
 use super::svg;
 use super::totals::Totals;
+use crate::diagnosis;
 use crate::sink::Drawing;
-use crate::sink::units::{Lasting, Octets, Wall};
 use crate::timeline::{Connection, OpenOutcome};
+use crate::units::{Lasting, Octets, Wall};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -74,6 +75,7 @@ pub(super) fn write(
                 charts::handshakes(&totals, &mut text);
                 charts::time(&totals.time, &mut text);
             }
+            "diagnoses" => diagnoses(&totals, &mut text),
             "failing" => failing(&totals, &mut text),
             "failed" => {
                 let shown = failed.sorted().map(|shown| &shown.connection);
@@ -187,6 +189,37 @@ fn totals(inputs: &Inputs, totals: &Totals, out: &mut String) {
     }
 }
 
+fn diagnoses(totals: &Totals, out: &mut String) {
+    if totals.diagnoses.is_empty() {
+        out.push_str("<p>None.</p>");
+        return;
+    }
+    out.push_str(
+        "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>\
+         <th scope=\"col\" class=\"number\">connections</th><th scope=\"col\">diagnosis</th>\
+         <th scope=\"col\">usually</th></tr></thead><tbody>",
+    );
+    // The weightiest first, as the rules are.
+    for rule in diagnosis::rules() {
+        let Some(count) = totals.diagnoses.get(rule.code) else {
+            continue;
+        };
+        put(
+            out,
+            format_args!(
+                "<tr><td class=\"number\">{}</td><td>{} <code>{}</code></td><td>{}</td></tr>",
+                Grouped(count),
+                Text(rule.headline),
+                rule.code,
+                Text(rule.causes.first().copied().unwrap_or_default()),
+            ),
+        );
+    }
+    out.push_str(
+        "</tbody></table></div><p><code>synfin explain</code> and a diagnosis tells more of it.</p>",
+    );
+}
+
 fn failing(totals: &Totals, out: &mut String) {
     let worst = totals.worst(SERVERS);
     if worst.is_empty() {
@@ -294,6 +327,9 @@ fn story(drawing: &Drawing, out: &mut String) {
         }
     };
     paragraph(&drawing.verdict, out);
+    for reason in &drawing.reasons {
+        paragraph(std::slice::from_ref(reason), out);
+    }
     paragraph(&drawing.circumstances, out);
     if !drawing.rungs.is_empty() {
         out.push_str("<div class=\"drawn\" tabindex=\"0\">");

@@ -2,7 +2,7 @@
 //!
 //! Memory does not grow with what is counted, and nothing depends on the order of the records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use foldhash::fast::RandomState;
@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 
 use super::row::Fate;
 use super::timeline::TimeLine;
+use crate::diagnosis::diagnose;
 use crate::timeline::{CloseKind, Connection, OpenOutcome};
 
 /// Handshake times from a microsecond to an hour; what lies outside counts as the nearest of them.
@@ -41,6 +42,8 @@ pub(super) struct Totals {
     pub(super) bars: [u64; BARS + 1],
     pub(super) longest_ns: u64,
     pub(super) time: TimeLine,
+    /// How often each rule found something.
+    pub(super) diagnoses: BTreeMap<&'static str, u64>,
     failing: HashMap<SocketAddr, Failing, RandomState>,
     /// Failures at servers that there was no room for.
     pub(super) failing_elsewhere: u64,
@@ -75,6 +78,7 @@ impl Totals {
             bars: [0; BARS + 1],
             longest_ns: 0,
             time: TimeLine::new(),
+            diagnoses: BTreeMap::new(),
             failing: HashMap::default(),
             failing_elsewhere: 0,
         }
@@ -91,6 +95,9 @@ impl Totals {
         }
         self.connections += 1;
         one_more(&mut self.closed, connection.close.kind as usize);
+        for diagnosis in diagnose(connection) {
+            *self.diagnoses.entry(diagnosis.code).or_default() += 1;
+        }
         let fate = Fate::of(connection);
         self.failed += u64::from(fate == Fate::Failed);
         self.reset += u64::from(fate == Fate::Reset);

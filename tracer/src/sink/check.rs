@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::numbers::{Numbers, symbol};
 use super::paint::{Clause, Tone};
-use super::units::Lasting;
 use crate::timeline::{Check, Proof, Role, Step};
+use crate::units::Lasting;
 
 /// The check of a step; `after_ns` is how long after the first one a retransmission came.
 pub(super) fn check(step: &Step, numbers: &Numbers, after_ns: Option<u64>) -> Option<Clause> {

@@ -8,12 +8,13 @@ use ::csv::{Writer, WriterBuilder};
 
 use super::escape::escaped;
 use super::paint::put;
-use super::units::Wall;
 use super::{LiveStep, Sink};
+use crate::diagnosis::diagnose;
 use crate::timeline::{Account, BytesBasis, CommunityId, Connection, ResetCause, ResetProof, Role};
+use crate::units::Wall;
 
 /// The columns, in order.
-const COLUMNS: [&str; 66] = [
+const COLUMNS: [&str; 67] = [
     "start",
     "duration_ns",
     "interface",
@@ -79,6 +80,7 @@ const COLUMNS: [&str; 66] = [
     "asymmetric",
     "observation_gap",
     "anomalies",
+    "diagnoses",
     "segments",
 ];
 
@@ -220,6 +222,9 @@ impl<'a> Row<'a> {
                 .extend_from_slice(digits.format(*count).as_bytes());
         }
         let _ = self.fields.write_field(&self.scratch);
+        let diagnoses = diagnose(connection);
+        let codes: Vec<_> = diagnoses.iter().map(|diagnosis| diagnosis.code).collect();
+        self.text(&codes.join(";"));
         self.number(Some(connection.steps.len()));
     }
 

@@ -8,9 +8,9 @@ use super::flags::Shown;
 use super::notes::notes;
 use super::numbers::{Numbers, symbol};
 use super::paint::{Clause, Style, Tone, printable, put};
-use super::units::Wall;
 use super::{services, verdict as words};
 use crate::timeline::{Connection, Proof, Role, Step};
+use crate::units::Wall;
 
 /// The longest IPv4 endpoint, so that arrows stand below one another.
 const ENDPOINT: usize = "255.255.255.255:65535".len();
@@ -74,6 +74,7 @@ pub(super) fn verdict(connection: &Connection, style: Style, out: &mut Vec<u8>) 
     };
     put(out, format_args!("{server:<ENDPOINT$}  "));
     let mut clauses = words::verdict(connection);
+    clauses.extend(words::explained(connection));
     clauses.extend(notes(connection));
     style.join(out, &clauses);
     out.push(b'\n');

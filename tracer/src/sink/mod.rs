@@ -17,7 +17,6 @@ mod paint;
 mod servers;
 pub(crate) mod services;
 mod summary;
-pub(crate) mod units;
 mod verdict;
 mod zeek;
 

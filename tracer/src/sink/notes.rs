@@ -1,8 +1,8 @@
 //! What else must be known to read a record right, in plain words.
 
 use super::paint::{Clause, Tone, printable};
-use super::units::Octets;
 use crate::timeline::{Anomaly, Close, Confidence, Connection, OpenOutcome, ResetProof};
+use crate::units::{Octets, counted};
 
 /// Limits of the observation first, then what was odd about the connection itself.
 pub(super) fn notes(connection: &Connection) -> Vec<Clause> {
@@ -66,12 +66,6 @@ fn reset(close: &Close, note: &mut impl FnMut(String)) {
         // That the end of the window is not known is a limit of the observation, not of this record.
         Some(ResetProof::Exact | ResetProof::NotBefore) | None => {}
     }
-}
-
-/// A count with its noun.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
 
 const fn words(anomaly: Anomaly) -> &'static str {

@@ -9,8 +9,8 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use super::paint::{SEPARATOR, put};
-use super::units::Lasting;
 use crate::timeline::{Anomaly, CloseKind, Connection, OpenOutcome};
+use crate::units::Lasting;
 
 /// Handshake times from a microsecond to an hour; what lies outside counts as the nearest of them.
 const SHORTEST_NS: u64 = 1_000;

@@ -8,11 +8,12 @@ use synfin_ebpf::segment::Flags;
 use super::flags::Shown;
 use super::paint::{Clause, Tone};
 use super::services;
-use super::units::{Lasting, Octets, Seconds};
+use crate::diagnosis::diagnose;
 use crate::timeline::{
     Bytes, BytesBasis, Close, CloseKind, Connection, FastOpen, Open, OpenKind, OpenOutcome,
     ResetCause, Role,
 };
+use crate::units::{Lasting, Octets, Seconds};
 
 /// Backoff times that fit into a title; of a longer list the first ones are told.
 const BACKOFFS: usize = 6;
@@ -54,6 +55,13 @@ pub(super) fn verdict(connection: &Connection) -> Vec<Clause> {
     }
     clauses.extend(carried(connection, lived.is_some()));
     clauses
+}
+
+/// Why it failed or is odd.
+pub(super) fn explained(connection: &Connection) -> Vec<Clause> {
+    let diagnoses = diagnose(connection).into_iter();
+    let clauses = diagnoses.map(|diagnosis| Clause::new(Tone::Odd, diagnosis.text));
+    clauses.collect()
 }
 
 fn opened(connection: &Connection, clauses: &mut Vec<Clause>) {

@@ -9,9 +9,9 @@ use sha1::{Digest as _, Sha1};
 
 use super::escape::escaped;
 use super::paint::put;
-use super::units::Wall;
 use super::{LiveStep, Sink};
 use crate::timeline::{CommunityId, Connection, Role};
+use crate::units::Wall;
 
 /// Names and types, in order.
 const FIELDS: [(&str, &str); 24] = [

@@ -10,6 +10,7 @@ use synfin_ebpf::segment::Tunnel;
 
 use super::flags::names;
 use super::{LiveEnd, LiveStep, Sink};
+use crate::diagnosis::{Diagnosis, diagnose};
 use crate::timeline::{
     Account, BytesBasis, Check, Close, CommunityId, Connection, End, Negotiable, Negotiated, Open,
     Previous, ResetCause, ResetProof, Role, State, Step, TcpOptions, TunnelEnds,
@@ -106,11 +107,21 @@ impl Writer<'_> {
             self.raw(":");
             self.number(count);
         }
-        self.raw(r#"},"segments":"#);
+        self.raw(r#"},"diagnoses":"#);
+        self.array(&diagnose(connection), Self::diagnosis);
+        self.raw(r#","segments":"#);
         self.array(&connection.steps, Self::step);
         self.raw(r#","segments_omitted":"#);
         self.number(connection.steps_omitted);
         self.raw("}\n");
+    }
+
+    fn diagnosis(&mut self, diagnosis: &Diagnosis) {
+        self.raw(r#"{"code":"#);
+        self.name(diagnosis.code);
+        self.raw(r#","text":"#);
+        self.text(&diagnosis.text);
+        self.raw("}");
     }
 
     fn tunnel(&mut self, (kind, id): (Tunnel, u32), ends: Option<TunnelEnds>) {
@@ -357,7 +368,7 @@ mod tests {
         for connection in [ftp(), lone_fin(), rejected(), counted(), backscatter()] {
             let record = parsed(&connection);
             let names = "accounts_whole anomalies asymmetric client close community_id \
-                         completeness conn_state duration_ns history interface observation_gap \
+                         completeness conn_state diagnoses duration_ns history interface observation_gap \
                          open options originator previous seen_on segments segments_omitted server start \
                          tunnel type v vlans";
             assert_eq!(keys(&record).join(" "), names);

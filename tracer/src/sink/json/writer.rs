@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::sink::paint::{acts, put};
-use crate::sink::units::Wall;
+use crate::units::Wall;
 
 /// Appends to a buffer.
 pub(in crate::sink) struct Writer<'a>(pub(in crate::sink) &'a mut Vec<u8>);

@@ -1,9 +1,9 @@
 //! What each side sent, where it was counted segment by segment.
 
-use crate::sink::notes::counted;
 use crate::sink::paint::{Clause, Tone};
-use crate::sink::units::Octets;
 use crate::timeline::{Account, Connection};
+use crate::units::Octets;
+use crate::units::counted;
 
 /// A clause for each side; of what went wrong only what there was.
 pub(super) fn accounts(connection: &Connection) -> Vec<Clause> {

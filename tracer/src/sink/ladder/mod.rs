@@ -14,15 +14,17 @@ mod unshown;
 use super::follow;
 use super::notes::notes;
 use super::paint::{Clause, SEPARATOR, Style, Tone, columns, columns_joined, put, wrap};
-use super::units::Wall;
-use super::verdict::{route, verdict};
+use super::verdict::{explained, route, verdict};
 use super::{LiveStep, Sink};
 use crate::timeline::Connection;
+use crate::units::Wall;
 
 pub use rungs::{Rung, Segment};
 
 /// Indent of what belongs to the title, and of a line that goes on.
 const INDENT: &str = "  ";
+/// Before what explains it.
+const REASON: &str = "  ⇒ ";
 /// Between the route and the verdict where both fit into one line.
 const GAP: &str = "   ";
 
@@ -33,6 +35,8 @@ pub struct Drawing {
     pub route: String,
     /// What came of it.
     pub verdict: Vec<Clause>,
+    /// Why it failed or is odd.
+    pub reasons: Vec<Clause>,
     /// When and where it was seen, what was negotiated, what was counted.
     pub circumstances: Vec<Clause>,
     /// The rows.
@@ -49,6 +53,7 @@ impl From<&Connection> for Drawing {
         Self {
             route: route(connection),
             verdict: verdict(connection),
+            reasons: explained(connection),
             circumstances,
             rungs: rungs::rungs(connection),
             notes: notes(connection),
@@ -87,6 +92,7 @@ fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
         return lone(connection, style, out);
     }
     title(connection, &verdict(connection), style, out);
+    diagnoses(connection, style, out);
     circumstances(connection, style, out);
     lines(&counted::accounts(connection), INDENT, style, out);
     if !connection.steps.is_empty() {
@@ -101,6 +107,13 @@ fn ladder(connection: &Connection, style: Style, out: &mut Vec<u8>) {
         }
     }
     out.push(b'\n');
+}
+
+/// Why it failed or is odd, a line for each reason.
+fn diagnoses(connection: &Connection, style: Style, out: &mut Vec<u8>) {
+    for clause in explained(connection) {
+        lines(&[clause], REASON, style, out);
+    }
 }
 
 /// What is no connection: all of it in a line.

@@ -5,8 +5,8 @@ use crate::sink::check::check;
 use crate::sink::flags::Shown;
 use crate::sink::numbers::{Numbers, symbol};
 use crate::sink::paint::{Clause, Tone};
-use crate::sink::units::Millis;
 use crate::timeline::{CloseKind, Connection, Role, State, Step};
+use crate::units::Millis;
 
 /// One row.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@
 use synfin_ebpf::seq::Seq;
 
 use crate::sink::numbers::Numbers;
-use crate::sink::units::{Lasting, Octets};
 use crate::sink::verdict::amount;
 use crate::timeline::{Bytes, Connection, OpenOutcome, ResetProof, Role, Step};
+use crate::units::{Lasting, Octets};
 
 /// A number this far past another one lies behind it: no window is larger than 1 GiB (RFC 7323
 /// §2.3), so what is older by more than that is newer by up to three.

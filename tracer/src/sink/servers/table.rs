@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{Counts, Servers};
 use crate::sink::paint::{Style, Tone, columns, put};
 use crate::sink::services;
-use crate::sink::units::Lasting;
+use crate::units::Lasting;
 
 /// Between two columns.
 const SPACE: usize = 2;

@@ -14,7 +14,7 @@ const HOUR: u64 = 60 * MIN;
 
 /// Nanoseconds as milliseconds with three decimals: `0.208`.
 #[derive(Clone, Copy)]
-pub(super) struct Millis(pub(super) u64);
+pub(crate) struct Millis(pub(crate) u64);
 
 impl Display for Millis {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -24,7 +24,7 @@ impl Display for Millis {
 
 /// Nanoseconds as seconds with two decimals: `1.02`.
 #[derive(Clone, Copy)]
-pub(super) struct Seconds(pub(super) u64);
+pub(crate) struct Seconds(pub(crate) u64);
 
 impl Display for Seconds {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -71,6 +71,12 @@ impl Display for Lasting {
     }
 }
 
+/// A count with its noun.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// An amount of octets in decimal units: `26 B`, `1.2 MB`.
 #[derive(Clone, Copy)]
 pub(crate) struct Octets(pub(crate) u64);
@@ -104,14 +110,14 @@ pub(crate) struct Wall(pub(crate) i128);
 
 impl Wall {
     /// Appends `2026-11-22T18:00:00.123456789Z`; tells whether the calendar has such a day.
-    pub(super) fn rfc_3339(self, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn rfc_3339(self, out: &mut Vec<u8>) -> bool {
         const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
         Timestamp::from_nanosecond(self.0)
             .is_ok_and(|instant| PRINTER.print_timestamp(&instant, out).is_ok())
     }
 
     /// As Zeek's headers have it: `2026-11-22-18-00-00`.
-    pub(super) fn hyphened(self) -> String {
+    pub(crate) fn hyphened(self) -> String {
         let Ok(instant) = Timestamp::from_nanosecond(self.0) else {
             return "-".to_owned();
         };
@@ -121,7 +127,7 @@ impl Wall {
     }
 
     /// The time of day: `18:00:00.123456`.
-    pub(super) fn time_of_day(self) -> Option<String> {
+    pub(crate) fn time_of_day(self) -> Option<String> {
         let instant = Timestamp::from_nanosecond(self.0).ok()?;
         Some(format!("{:.6}", Offset::UTC.to_datetime(instant).time()))
     }
