@@ -208,7 +208,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
         linker.display()
     ));
     if tests {
-        packages::obtain(packages::TESTS)?;
+        packages::obtain_for_tests()?;
         guest::obtain(workspace, guest::OLDEST)?;
         deny::obtain(workspace)?;
         say("every program that the tests use is here");

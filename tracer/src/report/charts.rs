@@ -6,7 +6,7 @@ use super::markup::Text;
 use super::timeline::TimeLine;
 use super::totals::{self, BARS, Totals};
 use crate::timeline::{CloseKind, OpenOutcome};
-use crate::units::{Lasting, Wall};
+use crate::units::Wall;
 
 /// A bar that stands for something is never narrower.
 const LEAST: f64 = 1.5;
@@ -31,7 +31,7 @@ pub(super) fn outcomes(totals: &Totals, out: &mut String) {
             (closed(*kind), class, count)
         })
         .collect();
-    rows_of_bars("How they closed", &rows, out);
+    rows_of_bars("How those that opened closed", &rows, out);
 }
 
 /// An outcome in words.
@@ -124,23 +124,16 @@ pub(super) fn handshakes(totals: &Totals, out: &mut String) {
     let most = bars.iter().copied().max().unwrap_or(0);
     let shown = bars.get(first..=last).unwrap_or_default();
     let width = SLOT * length(shown.len()) + 8.0;
-    begin("How long handshakes took", (width, HEIGHT), out);
+    begin("How long handshakes took: up to …", (width, HEIGHT), out);
     for (place, count) in shown.iter().enumerate() {
         let bar = first + place;
         let height = share(*count, most) * TALLEST;
         let x = SLOT * length(place) + 6.0;
         let middle = x + (SLOT - 4.0) / 2.0;
         let top = 20.0 + TALLEST - height;
-        let bound = if bar < BARS {
-            format!(
-                "≤ {}",
-                Lasting(totals::bound_ns(bar))
-                    .to_string()
-                    .replace(".00", "")
-                    .replace(".0 ", " ")
-            )
-        } else {
-            "longer".to_owned()
+        let bound = match bar {
+            ..BARS => round(totals::bound_ns(bar)),
+            _ => "longer".to_owned(),
         };
         put(
             out,
@@ -164,7 +157,7 @@ pub(super) fn time(line: &TimeLine, out: &mut String) {
     const TALLEST: f64 = 120.0;
     const HEIGHT: f64 = 170.0;
     let bins = line.bins();
-    let (Some((begin_ns, _)), Some((first_ns, last_ns))) = (bins.first(), line.span()) else {
+    let Some((first_ns, last_ns)) = line.span() else {
         out.push_str("<p>No connection has a time.</p>");
         return;
     };
@@ -219,7 +212,6 @@ pub(super) fn time(line: &TimeLine, out: &mut String) {
         out.push_str("</g>");
     }
     let axis = HEIGHT - 12.0;
-    let _ = begin_ns;
     put(
         out,
         format_args!(
@@ -229,6 +221,15 @@ pub(super) fn time(line: &TimeLine, out: &mut String) {
         ),
     );
     end(out);
+}
+
+/// A round time: `20 µs`, `5 ms`, `1 s`.
+fn round(ns: u64) -> String {
+    match ns {
+        ..1_000_000 => format!("{} µs", ns / 1_000),
+        ..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        _ => format!("{} s", ns / 1_000_000_000),
+    }
 }
 
 fn begin(title: &str, (width, height): (f64, f64), out: &mut String) {
@@ -353,6 +354,13 @@ mod tests {
         handshakes(&totals, &mut svg);
         time(&totals.time, &mut svg);
         assert!(svg.contains("No handshake") && svg.contains("No connection"));
+    }
+
+    #[test]
+    fn bounds_are_round_times() {
+        let bounds: Vec<_> = (0..BARS).map(|bar| round(totals::bound_ns(bar))).collect();
+        assert_eq!((bounds[0].as_str(), bounds[10].as_str()), ("1 µs", "2 ms"));
+        assert_eq!(bounds.last().map(String::as_str), Some("50 s"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) struct Totals {
     pub(super) connections: u64,
     pub(super) lone: u64,
     pub(super) opened: [u64; OpenOutcome::ALL.len()],
+    /// Of those that opened.
     pub(super) closed: [u64; CloseKind::ALL.len()],
     pub(super) failed: u64,
     pub(super) reset: u64,
@@ -94,7 +95,9 @@ impl Totals {
             return;
         }
         self.connections += 1;
-        one_more(&mut self.closed, connection.close.kind as usize);
+        if matches!(outcome, OpenOutcome::Established | OpenOutcome::Unobserved) {
+            one_more(&mut self.closed, connection.close.kind as usize);
+        }
         for diagnosis in diagnose(connection) {
             *self.diagnoses.entry(diagnosis.code).or_default() += 1;
         }
@@ -196,7 +199,8 @@ mod tests {
         let records = u64::try_from(all.len()).unwrap();
         assert_eq!(totals.opened.iter().sum::<u64>(), records);
         assert_eq!(totals.connections + totals.lone, records);
-        assert_eq!(totals.closed.iter().sum::<u64>(), totals.connections);
+        let opened = totals.opened[0] + totals.opened[OpenOutcome::Unobserved as usize];
+        assert_eq!(totals.closed.iter().sum::<u64>(), opened);
         assert_eq!(totals.bars.iter().sum::<u64>(), totals.handshakes.len());
         let at_servers: u64 = totals
             .worst(usize::MAX)
