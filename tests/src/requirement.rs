@@ -131,7 +131,9 @@ fn lack_of_file(what: &str, path: &Path) -> Option<String> {
     (!path.is_file()).then(|| format!("needs {what}, there is no {}", path.display()))
 }
 
-fn workspace() -> &'static Path {
+/// The directory of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package)
 }

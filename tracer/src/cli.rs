@@ -210,7 +210,7 @@ pub struct Trace {
 
 impl Trace {
     /// What stands for every interface.
-    const ANY: &str = "any";
+    pub const ANY: &str = "any";
 
     /// The interfaces to trace.
     #[must_use]

@@ -174,11 +174,12 @@ impl Facts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod fixtures {
     use super::super::LinkHeader;
     use super::*;
 
-    fn nic() -> Device {
+    /// A NIC.
+    pub(crate) fn nic() -> Device {
         Device {
             name: "eth0".into(),
             index: 2,
@@ -188,7 +189,8 @@ mod tests {
         }
     }
 
-    fn facts() -> Facts {
+    /// With nothing in the way of tracing.
+    pub(crate) fn facts() -> Facts {
         Facts {
             up: true,
             mtu: Some(1_500),
@@ -205,6 +207,12 @@ mod tests {
             filters: Some(0),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixtures::{facts, nic};
+    use super::*;
 
     fn foreseen(facts: &Facts) -> String {
         let attachment = nic().foresee(facts, XdpChoice::Auto, true);

@@ -23,6 +23,8 @@ pub use clsact::Swept;
 pub use device::{Device, LinkHeader};
 pub use error::AttachError;
 pub use facts::Facts;
+#[cfg(test)]
+pub(crate) use facts::fixtures;
 pub use features::XdpFeatures;
 pub use hook::{Attachment, Hook, XdpChoice};
 

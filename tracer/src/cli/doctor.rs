@@ -7,7 +7,7 @@ use super::XdpMode;
 /// Options of `synfin doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// Interface to look at; give it again for several. All of them where none is given
+    /// Interface to look at; give it again for several. All of them where none is given, or any
     #[arg(
         short = 'i',
         long = "iface",

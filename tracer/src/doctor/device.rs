@@ -138,35 +138,7 @@ fn cost(hook: Hook, device: &Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attach::XdpFeatures;
-
-    fn nic() -> Device {
-        Device {
-            name: "eth0".into(),
-            index: 2,
-            kind: None,
-            loopback: false,
-            header: LinkHeader::Ethernet,
-        }
-    }
-
-    fn facts() -> Facts {
-        Facts {
-            up: true,
-            mtu: Some(1_500),
-            rx_queues: Some(4),
-            driver: Some("ice".into()),
-            gro: Some(true),
-            lro: Some(false),
-            xdp: Some(XdpFeatures {
-                native: true,
-                fragments: false,
-            }),
-            xdp_attached: Vec::new(),
-            tcx_attached: Ok(Vec::new()),
-            filters: Some(0),
-        }
-    }
+    use crate::attach::fixtures::{facts, nic};
 
     fn report(device: &Device, facts: &Facts) -> String {
         let mut text = String::new();

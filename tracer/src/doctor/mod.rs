@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use anyhow::{Context as _, bail};
 
 use crate::attach::Device;
-use crate::cli::Doctor;
+use crate::cli::{Doctor, Trace};
 use crate::netns;
 use crate::writer::is_closed_pipe;
 use finding::{Finding, Mark};
@@ -27,6 +27,7 @@ pub fn run(options: &Doctor) -> anyhow::Result<()> {
     }
     let devices = match options.interfaces.as_slice() {
         [] => Device::all()?,
+        names if names.iter().any(|name| name == Trace::ANY) => Device::all()?,
         names => names
             .iter()
             .map(|name| Device::find(name))
