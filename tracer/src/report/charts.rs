@@ -227,7 +227,7 @@ pub(super) fn time(line: &TimeLine, out: &mut String) {
 fn round(ns: u64) -> String {
     match ns {
         ..1_000_000 => format!("{} µs", ns / 1_000),
-        ..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        1_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
         _ => format!("{} s", ns / 1_000_000_000),
     }
 }
@@ -270,8 +270,8 @@ impl std::fmt::Display for Short {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (unit, name) = match self.0 {
             ..10_000 => return write!(f, "{}", self.0),
-            ..1_000_000 => (1_000, "k"),
-            ..1_000_000_000 => (1_000_000, "M"),
+            10_000..1_000_000 => (1_000, "k"),
+            1_000_000..1_000_000_000 => (1_000_000, "M"),
             _ => (1_000_000_000, "G"),
         };
         match self.0 / unit {

@@ -311,7 +311,7 @@
 
   byId("browser").hidden = false;
   narrow();
-  document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.ready = Math.round(performance.now());
 })().catch((error) => {
   const trouble = document.getElementById("trouble");
   trouble.textContent = `The list cannot be shown: ${error.message}. It needs a browser of 2023 or later.`;
