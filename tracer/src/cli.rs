@@ -11,6 +11,8 @@ mod limits;
 mod man;
 mod printing;
 mod read;
+mod reading;
+mod report;
 mod sizes;
 mod tunnels;
 mod version;
@@ -38,6 +40,8 @@ pub use limits::Limits;
 pub use man::Man;
 pub use printing::{Format, Printing};
 pub use read::Read;
+pub use reading::Reading;
+pub use report::Report;
 pub use sizes::Sizes;
 pub use tunnels::Carriers;
 
@@ -57,8 +61,11 @@ impl Cli {
         let matches = environment::with_environment(Self::command()).get_matches();
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let (ends, carriers, printing) = match &cli.command {
-            Command::Trace(trace) => (&trace.ends, &trace.carriers, &trace.printing),
-            Command::Read(read) => (&read.ends, &read.carriers, &read.printing),
+            Command::Trace(trace) => (&trace.ends, &trace.carriers, Some(&trace.printing)),
+            Command::Read(Read { reading, printing }) => {
+                (&reading.ends, &reading.carriers, Some(printing))
+            }
+            Command::Report(Report { reading, .. }) => (&reading.ends, &reading.carriers, None),
             Command::Detach(_)
             | Command::Doctor(_)
             | Command::Explain(_)
@@ -71,7 +78,7 @@ impl Cli {
         if let Some(error) = ends.filter().err().or_else(|| carriers.tunnels().err()) {
             wrong(ErrorKind::TooManyValues, error);
         }
-        if let Err(error) = printing.check() {
+        if let Some(Err(error)) = printing.map(Printing::check) {
             wrong(ErrorKind::ArgumentConflict, error);
         }
         cli
@@ -87,6 +94,10 @@ pub enum Command {
     /// Read connections from captures: pcap and pcapng.
     #[command(after_help = words::READ)]
     Read(Read),
+    /// Make one page for a browser from records (lines of JSON) or captures: totals, charts, and every
+    /// connection with its ladder.
+    #[command(after_help = words::REPORT)]
+    Report(Report),
     /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
     /// and what others attached stays.
     Detach(Detach),
@@ -321,7 +332,7 @@ mod tests {
             let all = [&["synfin", "trace", "-i", "eth0"], arguments].concat();
             match Cli::try_parse_from(all).unwrap().command {
                 Command::Trace(trace) => trace.tunnels(),
-                Command::Read(read) => read.carriers.tunnels(),
+                Command::Read(read) => read.reading.carriers.tunnels(),
                 _ => unreachable!("it was not asked for"),
             }
         };

@@ -133,7 +133,7 @@ enum Task {
     },
     /// Feeds made-up inputs to the parser, the reader of captures and the assembler
     Fuzz {
-        /// frames, captures or events; all of them where none is named
+        /// frames, captures, events or lines; all of them where none is named
         target: Option<String>,
         /// How long each is fuzzed
         #[arg(long, value_name = "N", default_value = "60")]
@@ -208,7 +208,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
         linker.display()
     ));
     if tests {
-        packages::obtain(packages::TESTS)?;
+        packages::obtain_for_tests()?;
         guest::obtain(workspace, guest::OLDEST)?;
         deny::obtain(workspace)?;
         say("every program that the tests use is here");

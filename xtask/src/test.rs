@@ -90,7 +90,7 @@ pub(crate) fn some(workspace: &Workspace, choice: &Choice) -> Result<()> {
 /// Builds everything; the `cargo test` that [`some`] runs then.
 pub(crate) fn built(workspace: &Workspace, choice: &Choice) -> Result<Command> {
     build::all(workspace)?;
-    if let Err(error) = packages::obtain(packages::TESTS) {
+    if let Err(error) = packages::obtain_for_tests() {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }

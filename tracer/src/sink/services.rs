@@ -1,7 +1,7 @@
 //! Names of well-known TCP ports, for the eye only: a port proves nothing about what speaks on it.
 
 /// The service that usually listens on a port.
-pub(super) fn name(port: u16) -> Option<&'static str> {
+pub(crate) fn name(port: u16) -> Option<&'static str> {
     PORTS
         .binary_search_by_key(&port, |&(port, _)| port)
         .ok()
