@@ -192,6 +192,17 @@ fn refused(row: &mut Row, output: &Output, device: &str) -> Result<()> {
         error.contains(&format!("to {device}: ")),
         "it names nothing"
     );
+    // What there is on every kernel.
+    let instead = if row.mode == "tcx" {
+        "`--xdp-mode clsact`"
+    } else {
+        "`--xdp-mode auto`"
+    };
+    ensure!(error.contains(instead), "{instead} is not named: {error}");
+    ensure!(
+        row.mode != "tcx" || error.contains("this kernel has no TCX, which came with Linux 6.6"),
+        "it names no version: {error}"
+    );
     Ok(())
 }
 

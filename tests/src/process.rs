@@ -17,6 +17,9 @@ use nix::unistd::Pid;
 use crate::evidence;
 use crate::wait::{self, LIMIT};
 
+/// A process that goes on saying something is waited for so many times as long as a silent one.
+const MORE: u32 = 5;
+
 /// How a process ended and what it said.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -135,7 +138,7 @@ impl Background {
     /// Waits for something in its standard output.
     ///
     /// # Errors
-    /// Where it ends without, or [`LIMIT`] passes; with what it said.
+    /// Where it ends without, or says nothing for [`LIMIT`]; with what it said.
     pub fn wait_for_stdout<T>(
         &mut self,
         what: &str,
@@ -151,7 +154,7 @@ impl Background {
     /// Waits for something in its standard error.
     ///
     /// # Errors
-    /// Where it ends without, or [`LIMIT`] passes; with what it said.
+    /// Where it ends without, or says nothing for [`LIMIT`]; with what it said.
     pub fn wait_for_stderr<T>(
         &mut self,
         what: &str,
@@ -305,11 +308,16 @@ impl Collector {
     }
 
     fn wait_for<T>(&self, mut find: impl FnMut(&str) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + LIMIT;
+        let last = Instant::now() + LIMIT * MORE;
         let mut said = self.lock();
+        let (mut deadline, mut len) = (Instant::now() + LIMIT, said.octets.len());
         loop {
             if let Some(found) = find(&String::from_utf8_lossy(&said.octets)) {
                 return Some(found);
+            }
+            // What a hundred lines are to say is on its way while they come.
+            if said.octets.len() > len {
+                (deadline, len) = (last.min(Instant::now() + LIMIT), said.octets.len());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if said.ended || left == Duration::ZERO {
