@@ -1,6 +1,5 @@
 //! One packet on several traced interfaces is one segment of one connection, and its path is kept.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -239,26 +238,12 @@ impl Place {
         let mut connections = record::connections(&output.stdout)?;
         assert_eq!(connections.len(), SIZES.len(), "{}", output.stdout);
         connections.sort_by_key(|connection| connection.start);
-        let again = sent_again(&self.client)? + sent_again(&self.server)?;
+        let again = self.client.sent_again()? + self.server.sent_again()?;
         for (connection, size) in connections.iter().zip(SIZES) {
             is_one(connection, u64::try_from(size)?, account, again)?;
         }
         Ok(())
     }
-}
-
-/// Segments that a host has sent again, as its kernel counts them.
-fn sent_again(host: &Namespace) -> Result<u64> {
-    let counts = host.enter(|| {
-        // Those of the thread: others are in other namespaces.
-        fs::read_to_string("/proc/thread-self/net/snmp").context("read the counts of TCP")
-    })?;
-    let mut lines = counts.lines().filter(|line| line.starts_with("Tcp:"));
-    let (names, counts) = lines.next().zip(lines.next()).context("find TCP")?;
-    let mut named = names.split_whitespace().zip(counts.split_whitespace());
-    let count = named.find(|(name, _)| *name == "RetransSegs");
-    let (_, count) = count.context("find what was sent again")?;
-    Ok(count.parse()?)
 }
 
 /// That what is told of a connection is what its ends know of it. `again` segments were sent again: on
