@@ -222,11 +222,8 @@ impl Trace {
             }
         }
         let any = self.interfaces.iter().any(|name| name == Self::ANY);
-        // Behind XDP segments are put together (GRO), and of a copy in other pieces nobody could tell
-        // that it is none that was sent again.
-        let copies = self.account && (any || names.len() > 1);
         let hook = match self.xdp_mode {
-            XdpMode::Auto if copies => XdpChoice::Tcx,
+            XdpMode::Auto if self.counts_copies() => XdpChoice::Tc,
             mode => mode.into(),
         };
         Wishes {
@@ -235,6 +232,23 @@ impl Trace {
             hook,
             egress: self.direction == Directions::Both,
         }
+    }
+
+    /// What is to be known of these options before they are followed.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        (self.counts_copies() && self.xdp_mode == XdpMode::Native).then_some(
+            "behind native XDP segments are put together (GRO): retransmissions of a connection that \
+             passes two of the interfaces are counted too high; without --xdp-mode they are right",
+        )
+    }
+
+    /// Whether what is counted may pass several interfaces. Behind XDP segments are put together (GRO),
+    /// and of a copy in other pieces nobody could tell that it is none that was sent again.
+    fn counts_copies(&self) -> bool {
+        let mut pairs = self.interfaces.windows(2);
+        let several = pairs.any(|pair| pair[0] != pair[1]);
+        self.account && (several || self.interfaces.iter().any(|name| name == Self::ANY))
     }
 
     /// The tunnels that the kernel looks into.
@@ -295,6 +309,15 @@ fn too_many(flag: &str, most: usize, given: usize) -> String {
 mod tests {
     use super::*;
 
+    fn trace(arguments: &str) -> Trace {
+        let words = format!("synfin trace {arguments}");
+        let cli = Cli::try_parse_from(words.split_whitespace()).unwrap();
+        match cli.command {
+            Command::Trace(trace) => trace,
+            _ => panic!("another command"),
+        }
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
@@ -302,27 +325,34 @@ mod tests {
 
     #[test]
     fn any_is_no_name_and_counts_on_several_interfaces_are_taken_behind_gro() {
-        let wishes = |arguments: &str| {
-            let words = format!("synfin trace {arguments}");
-            match Cli::try_parse_from(words.split_whitespace())
-                .unwrap()
-                .command
-            {
-                Command::Trace(trace) => trace.wishes(),
-                _ => panic!("another command"),
-            }
-        };
+        let wishes = |arguments: &str| trace(arguments).wishes();
         let both = wishes("-i any -i eth0");
         assert!(both.any && both.names == ["eth0"] && both.egress);
         assert!(!wishes("-i eth0").any);
         for (arguments, hook) in [
             ("-i any", XdpChoice::Auto),
             ("-i eth0 --account", XdpChoice::Auto),
-            ("-i any --account", XdpChoice::Tcx),
-            ("-i eth0 -i eth1 --account", XdpChoice::Tcx),
+            ("-i eth0 -i eth0 --account", XdpChoice::Auto),
+            // Also where the kernel has no TCX.
+            ("-i any --account", XdpChoice::Tc),
+            ("-i eth0 -i eth1 --account", XdpChoice::Tc),
             ("-i any --account --xdp-mode native", XdpChoice::Native),
         ] {
             assert_eq!(wishes(arguments).hook, hook, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn counts_that_will_be_too_high_are_warned_of() {
+        for (arguments, warns) in [
+            ("-i any --account --xdp-mode native", true),
+            ("-i eth0 -i eth1 --account --xdp-mode native", true),
+            ("-i eth0 --account --xdp-mode native", false),
+            ("-i any --xdp-mode native", false),
+            ("-i any --account --xdp-mode generic", false),
+            ("-i any --account", false),
+        ] {
+            assert_eq!(trace(arguments).warning().is_some(), warns, "{arguments}");
         }
     }
 

@@ -59,6 +59,9 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
     let tunnels = options.tunnels().map_err(|error| anyhow!(error))?;
+    if let Some(warning) = options.warning() {
+        say(warning);
+    }
     let wishes = options.wishes();
     for name in &wishes.names {
         // Said before anything is loaded.

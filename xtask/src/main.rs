@@ -97,6 +97,9 @@ enum Task {
         unprivileged: bool,
         #[command(flatten)]
         guest: guest::Options,
+        /// Only what is worth most in that virtual machine, as CI does
+        #[arg(long, requires = "kernel", conflicts_with_all = ["args", "harness"])]
+        quick: bool,
         /// Only what needs no kernel, built for another architecture and emulated
         #[arg(long, value_enum, conflicts_with_all = ["kernel", "args", "harness"])]
         arch: Option<arch::Arch>,
@@ -177,6 +180,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test {
             unprivileged,
             guest,
+            quick,
             args,
             harness,
             ..
@@ -184,6 +188,7 @@ fn perform(task: Task) -> Result<ExitCode> {
             let choice = test::Choice {
                 unprivileged,
                 guest,
+                quick,
                 args,
                 harness,
             };
