@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The faults that have to be in the table, by a word of each.
-const FAULTS: [&str; 12] = [
+const FAULTS: [&str; 18] = [
     "ring",
     "deleted",
     "not read",
@@ -25,6 +25,12 @@ const FAULTS: [&str; 12] = [
     "another version",
     "SIGTERM",
     "connections",
+    "goes down, and comes up",
+    "renamed",
+    "moves to another network namespace",
+    "comes back under its name",
+    "refuses the programs",
+    "faster than the kernel can tell",
 ];
 
 fn every_fault_of_the_readme_names_tests_that_are_there() -> Result<()> {

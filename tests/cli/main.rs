@@ -7,6 +7,7 @@ mod formats;
 mod manners;
 mod output;
 mod refusals;
+mod report;
 mod selection;
 mod talks;
 mod wrong_flags;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         manners::cases(),
         output::cases(),
         refusals::cases(),
+        report::cases(),
         selection::cases(),
         wrong_flags::cases(),
     ];

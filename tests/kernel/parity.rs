@@ -1,8 +1,10 @@
 //! The same frames give the same events in the kernel and in user space, field by field.
 
-use anyhow::{Result, anyhow, ensure};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
 use synfin_ebpf::event::Why;
-use synfin_ebpf::flow::Key;
+use synfin_ebpf::flow::{COPY_NS, Key};
 use synfin_ebpf::segment::{Flags, Scope};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
@@ -233,28 +235,52 @@ fn conversations_whose_segments_are_counted_give_the_same_counts() -> Result<()>
         let all = all.filter(|(name, _)| hooks != IP_PROGRAMS || !name.contains("VLAN"));
         for (number, (name, conversation)) in all.enumerate() {
             let offset = u16::try_from(100 * (1 + round) + number)?;
-            let conversation = conversation.around(|frame| moved(frame, offset));
-            let mut keys = Vec::new();
-            for (index, (sender, frame)) in conversation.frames().enumerate() {
-                let hook = hooks[usize::from(sender == Sender::Server)];
-                let [kernel, user] = both.feed(hook, &frame.octets())?;
-                ensure!(
-                    kernel == user,
-                    "{name}, frame {index} through {hook}: {kernel:#?} is not {user:#?}"
-                );
-                keys.extend(
-                    user.events
-                        .iter()
-                        .map(|event| Key::of(&event.endpoints(), Scope(event.scope)).0),
-                );
+            for attempt in 0..ATTEMPTS {
+                let offset = offset + 1_000 * attempt;
+                let begin = Instant::now();
+                let alike = counted_alike(&mut both, hooks, &conversation, offset);
+                if alike.is_err() && begin.elapsed() >= COPIES && attempt + 1 < ATTEMPTS {
+                    continue;
+                }
+                alike.context(name)?;
+                break;
             }
-            keys.sort();
-            keys.dedup();
-            let [kernel, user] = both.accounts(&keys)?;
-            ensure!(kernel == user, "{name}: {kernel:#?} is not {user:#?}");
-            ensure!(!user.is_empty(), "{name}: nothing was counted");
         }
     }
+    Ok(())
+}
+
+/// Frames within this time are copies of each other, by the clock of whoever looks. The kernel and user
+/// space look one after the other: where the machine stood still between a frame's two looks, one of them
+/// has it within that time and the other one has not.
+const COPIES: Duration = Duration::from_nanos(COPY_NS);
+/// So often a conversation is played, other ports each time, until it took less than that. Only one that took
+/// longer may differ, but for the last time.
+const ATTEMPTS: u16 = 10;
+
+fn counted_alike(
+    both: &mut Both,
+    hooks: [&'static str; 2],
+    conversation: &Conversation,
+    offset: u16,
+) -> Result<()> {
+    let conversation = conversation.clone().around(|frame| moved(frame, offset));
+    let mut keys = Vec::new();
+    for (index, (sender, frame)) in conversation.frames().enumerate() {
+        let hook = hooks[usize::from(sender == Sender::Server)];
+        let [kernel, user] = both.feed(hook, &frame.octets())?;
+        ensure!(
+            kernel == user,
+            "frame {index} through {hook}: {kernel:#?} is not {user:#?}"
+        );
+        let events = user.events.iter();
+        keys.extend(events.map(|event| Key::of(&event.endpoints(), Scope(event.scope)).0));
+    }
+    keys.sort();
+    keys.dedup();
+    let [kernel, user] = both.accounts(&keys)?;
+    ensure!(kernel == user, "{kernel:#?} is not {user:#?}");
+    ensure!(!user.is_empty(), "nothing was counted");
     Ok(())
 }
 

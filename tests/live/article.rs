@@ -1,4 +1,4 @@
-//! The connection that the article explains, number for number, in both modes of attaching.
+//! The connection that the article explains, number for number, in each mode of attaching.
 //!
 //! No stack owns the addresses, so that nothing is on the wire but the article's segments.
 
@@ -32,7 +32,11 @@ pub(crate) fn cases() -> Vec<Case> {
         the_articles_ladder_stays_as_it_is_by_native_xdp,
         a_syn_ack_of_a_wrong_number_is_rejected_by_native_xdp,
     ];
-    [by_tcx, by_native_xdp].concat()
+    let by_clsact = cases![&[Root, Daemon];
+        the_articles_ftp_connection_number_for_number_by_clsact,
+        a_syn_ack_of_a_wrong_number_is_rejected_by_clsact,
+    ];
+    [by_tcx, by_native_xdp, by_clsact].concat()
 }
 
 fn the_articles_ftp_connection_number_for_number_by_native_xdp() -> Result<()> {
@@ -41,6 +45,10 @@ fn the_articles_ftp_connection_number_for_number_by_native_xdp() -> Result<()> {
 
 fn the_articles_ftp_connection_number_for_number_by_tcx() -> Result<()> {
     the_articles_connection_is_told("tcx")
+}
+
+fn the_articles_ftp_connection_number_for_number_by_clsact() -> Result<()> {
+    the_articles_connection_is_told("clsact")
 }
 
 fn the_articles_ladder_stays_as_it_is_by_native_xdp() -> Result<()> {
@@ -57,6 +65,10 @@ fn a_syn_ack_of_a_wrong_number_is_rejected_by_native_xdp() -> Result<()> {
 
 fn a_syn_ack_of_a_wrong_number_is_rejected_by_tcx() -> Result<()> {
     the_wrong_number_is_rejected("tcx")
+}
+
+fn a_syn_ack_of_a_wrong_number_is_rejected_by_clsact() -> Result<()> {
+    the_wrong_number_is_rejected("clsact")
 }
 
 fn the_ladder_of_a_rejected_syn_ack_names_both_numbers() -> Result<()> {

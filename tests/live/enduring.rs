@@ -20,7 +20,7 @@ use synfin_tests::cases;
 use synfin_tests::daemon::{self, Tracer};
 use synfin_tests::netns::{Link, NEAR};
 use synfin_tests::process::Output;
-use synfin_tests::requirement::Requirement::{Daemon, Root};
+use synfin_tests::requirement::Requirement::{Daemon, Pace, Root};
 use synfin_tests::suite::Case;
 
 use clients::{Clients, Talk};
@@ -47,7 +47,7 @@ const MOST_GROWTH: u64 = 8 << 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![&[Root, Daemon];
+    cases![&[Root, Daemon, Pace];
         every_connection_is_whole_or_marked_whatever_stands_still,
     ]
 }

@@ -15,10 +15,11 @@ use synfin_tests::daemon::{self, Tracer, modes};
 use synfin_tests::frames::{Extension, Frame, VLAN, patch};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{self, Link, NEAR, NEAR_V4, NEAR_V6};
-use synfin_tests::process::Output;
+use synfin_tests::process::{Output, is_gone};
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
 use synfin_tests::services::{self, limited, noise};
 use synfin_tests::suite::Case;
+use synfin_tests::wait;
 
 pub(crate) fn cases() -> Vec<Case> {
     let transparent = cases![&[Root, Daemon];
@@ -165,21 +166,34 @@ fn nothing_is_left_after(end: impl Fn(Tracer) -> Result<Output>) -> Result<()> {
             mode != "native" || running.is_err(),
             "nobody sees a program that runs"
         );
+        let attacher = tracer.attacher()?;
         end(tracer)?;
+        if let Some(attacher) = attacher {
+            wait::until("the end of the process that attaches", || {
+                Ok(is_gone(&attacher.to_string()).then_some(()))
+            })?;
+        }
         bpf::ensure_bare(&link.near, NEAR)?;
         bpf::await_nothing_left(&before, &held)?;
     }
     Ok(())
 }
 
-/// What a running tracer holds: programs for both ways and the maps they share.
+/// What a running tracer holds, and the process that attaches for it where there is one: programs for both
+/// ways, the maps they share, and links or filters.
 fn held_by_running(tracer: &Tracer) -> Result<BTreeSet<bpf::Loaded>> {
     ensure!(
         daemon::is_daemon(tracer.id())?,
         "another program runs as the daemon"
     );
-    let held = bpf::held_by(tracer.id())?;
-    for kind in ["prog", "map", "link"] {
+    let mut held = bpf::held_by(tracer.id())?;
+    let mut kinds = vec!["prog", "map"];
+    match tracer.attacher()? {
+        Some(attacher) => held.extend(bpf::held_by(attacher)?),
+        // Filters are taken off by a process of its own.
+        None => kinds.push("link"),
+    }
+    for kind in kinds {
         let holds = held.iter().any(|(held, _)| *held == kind);
         ensure!(holds, "it holds no {kind}: {held:?}");
     }

@@ -1,6 +1,5 @@
 //! One packet on several traced interfaces is one segment of one connection, and its path is kept.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -43,11 +42,17 @@ fn accounts(mode: &str) -> &'static [bool] {
     }
 }
 
-const ALL_OF_A_BRIDGE: Traced = (&["-i", "p0", "-i", "p1", "-i", "br0"], "tcx");
-const PORTS: Traced = (&["-i", "p0", "-i", "p1"], "native");
+const ALL_OF_A_BRIDGE: &[&str] = &["-i", "p0", "-i", "p1", "-i", "br0"];
+const PORTS: &[&str] = &["-i", "p0", "-i", "p1"];
+
+/// A bridge has no native XDP.
+fn on_a_bridge() -> [Traced; 2] {
+    let [native, tc] = daemon::modes();
+    [(ALL_OF_A_BRIDGE, tc), (PORTS, native)]
+}
 
 fn a_connection_through_a_bridge_is_one_with_its_path() -> Result<()> {
-    for (interfaces, mode) in [ALL_OF_A_BRIDGE, PORTS] {
+    for (interfaces, mode) in on_a_bridge() {
         for account in accounts(mode).iter().copied() {
             let place = Place::bridged()?;
             place.with_addresses(8)?;
@@ -65,7 +70,7 @@ fn a_connection_through_a_router_is_one_with_its_path() -> Result<()> {
             place.routed()?;
             // Loopback has no native XDP.
             let interfaces: &[&str] = if mode == "native" {
-                PORTS.0
+                PORTS
             } else {
                 &["-i", "any"]
             };
@@ -77,10 +82,12 @@ fn a_connection_through_a_router_is_one_with_its_path() -> Result<()> {
 }
 
 fn what_is_sent_again_through_a_bridge_counts_once() -> Result<()> {
-    for (interfaces, mode) in [ALL_OF_A_BRIDGE, PORTS] {
+    for (interfaces, mode) in on_a_bridge() {
         for account in [false, true] {
             let place = Place::bridged()?;
             let tracer = place.trace(interfaces, mode, account)?;
+            let warned = tracer.stderr().contains("retransmissions");
+            assert_eq!(warned, account && mode == "native", "{}", tracer.stderr());
             let ends = Wire::between((&place.server, "eth0"), (&place.client, "eth0"))?;
             let talk =
                 Conversation::between(((CLIENT, 40_000).into(), 1), ((SERVER, 80).into(), 9));
@@ -231,26 +238,12 @@ impl Place {
         let mut connections = record::connections(&output.stdout)?;
         assert_eq!(connections.len(), SIZES.len(), "{}", output.stdout);
         connections.sort_by_key(|connection| connection.start);
-        let again = sent_again(&self.client)? + sent_again(&self.server)?;
+        let again = self.client.sent_again()? + self.server.sent_again()?;
         for (connection, size) in connections.iter().zip(SIZES) {
             is_one(connection, u64::try_from(size)?, account, again)?;
         }
         Ok(())
     }
-}
-
-/// Segments that a host has sent again, as its kernel counts them.
-fn sent_again(host: &Namespace) -> Result<u64> {
-    let counts = host.enter(|| {
-        // Those of the thread: others are in other namespaces.
-        fs::read_to_string("/proc/thread-self/net/snmp").context("read the counts of TCP")
-    })?;
-    let mut lines = counts.lines().filter(|line| line.starts_with("Tcp:"));
-    let (names, counts) = lines.next().zip(lines.next()).context("find TCP")?;
-    let mut named = names.split_whitespace().zip(counts.split_whitespace());
-    let count = named.find(|(name, _)| *name == "RetransSegs");
-    let (_, count) = count.context("find what was sent again")?;
-    Ok(count.parse()?)
 }
 
 /// That what is told of a connection is what its ends know of it. `again` segments were sent again: on

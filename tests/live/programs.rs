@@ -20,7 +20,7 @@ use synfin_tests::scratch::Scratch;
 use synfin_tests::services::{self, FILE, limited, noise};
 use synfin_tests::suite::Case;
 use synfin_tests::verdict::Verdict;
-use synfin_tests::wait::{self, LIMIT};
+use synfin_tests::wait::{self, limit};
 
 pub(crate) fn cases() -> Vec<Case> {
     let judged = [Root, Daemon, Tool("tcpdump"), Tool("tshark")];
@@ -415,7 +415,7 @@ fn a_thousand_short_connections(mode: &str) -> Result<()> {
         let client = || -> Result<()> {
             for _ in 0..EACH {
                 let address = SocketAddr::new(NEAR_V4, 7);
-                let mut stream = limited(TcpStream::connect_timeout(&address, LIMIT)?)?;
+                let mut stream = limited(TcpStream::connect_timeout(&address, limit())?)?;
                 stream.write_all(b"question")?;
                 let mut answer = Vec::new();
                 stream.read_to_end(&mut answer)?;

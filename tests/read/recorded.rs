@@ -18,7 +18,7 @@ use synfin_tests::services::{self, FILE, limited, noise};
 use synfin_tests::streams::{self, Compared};
 use synfin_tests::suite::Case;
 use synfin_tests::tshark;
-use synfin_tests::wait::LIMIT;
+use synfin_tests::wait::limit;
 
 use crate::told;
 
@@ -117,11 +117,11 @@ fn connect(number: usize) -> Result<()> {
     };
     let address = |port| SocketAddr::new(server, port);
     if number % 10 == 9 {
-        let refused = TcpStream::connect_timeout(&address(9), LIMIT);
+        let refused = TcpStream::connect_timeout(&address(9), limit());
         ensure!(refused.is_err(), "it was not refused");
         return Ok(());
     }
-    let stream = TcpStream::connect_timeout(&address(80), LIMIT).context("connect")?;
+    let stream = TcpStream::connect_timeout(&address(80), limit()).context("connect")?;
     let mut stream = limited(stream)?;
     if number % 10 == 8 {
         // Without a word.

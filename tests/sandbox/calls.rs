@@ -50,17 +50,22 @@ fn all_calls_of_a_tracer_are_on_its_list_and_all_of_the_list_are_made() -> Resul
         while_an_interface_comes_by_native_xdp,
     ];
     let (mut made, mut made_attaching) = (BTreeSet::new(), BTreeSet::new());
+    let mut values = BTreeSet::new();
     for (place, path) in paths.iter().enumerate() {
         let strace = Strace(scratch.file(&format!("trace-{place}")));
         path(&strace)?;
         made.extend(strace.calls(Who::Looker)?);
         if strace.has_attacher()? {
             made_attaching.extend(strace.calls(Who::Attacher)?);
+            values.extend(strace.values(Task::Attach, Who::Attacher)?);
         }
     }
     listed(Task::Attach, &made_attaching)?;
+    all_values_are_passed(Task::Attach, &values)?;
     compare(Task::Trace { accounts: true }, &made)?;
-    // What every task may do, the other process has done.
+    // What every task may do, the other process may have done.
+    let every = calls(Task::Read);
+    made.retain(|name| every.iter().any(|call| call.name == *name));
     made.extend(made_attaching);
     needed(Task::Attach, &made)
 }
@@ -304,7 +309,9 @@ impl Strace {
 
     /// The process is the daemon's own: strace goes aside.
     pub(crate) fn record(&self, command: &mut Command) {
-        command.args(["-D", "-f", "-qq", "-o"]).arg(&self.0);
+        command.args(["-D", "-f", "-qq", "-e"]);
+        command.arg(format!("raw={}", RAW.join(",")));
+        command.arg("-o").arg(&self.0);
         command.arg(requirement::daemon());
     }
 
@@ -315,6 +322,31 @@ impl Strace {
 
     /// The names of the calls that one of the processes made since its filter was installed.
     pub(crate) fn calls(&self, who: Who) -> Result<BTreeSet<String>> {
+        let lines = self.lines(who)?;
+        let names = lines.iter().filter_map(|line| name(line));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// The values of arguments that it passed, of calls that may have some values only.
+    fn values(&self, task: Task, who: Who) -> Result<BTreeSet<Value>> {
+        let mut values = BTreeSet::new();
+        let list = calls(task);
+        for line in self.lines(who)? {
+            let call = list.iter().find(|call| name(&line) == Some(call.name));
+            let Some((name, (index, _))) = call.and_then(|call| Some((call.name, call.values()?)))
+            else {
+                continue;
+            };
+            if RAW.contains(&name) {
+                let value = argument(&line, index.into()).with_context(|| line.clone())?;
+                values.insert((name, value));
+            }
+        }
+        Ok(values)
+    }
+
+    /// The lines of what one of the processes called since its filter was installed.
+    fn lines(&self, who: Who) -> Result<Vec<String>> {
         // strace ends after what it records.
         let record = wait::until("the end of a record", || {
             let record = fs::read_to_string(&self.0).context("read what strace recorded")?;
@@ -334,11 +366,38 @@ impl Strace {
         // What libraries want to open and can do without is refused without a word.
         let needless = ["/proc/sys/vm/overcommit_memory", "/dev/tty"];
         let lines = lines.filter(|(_, call)| !needless.iter().any(|file| call.contains(file)));
-        Ok(lines
-            .filter_map(|(_, call)| name(call.trim()))
-            .map(str::to_owned)
-            .collect())
+        Ok(lines.map(|(_, call)| call.trim().to_owned()).collect())
     }
+}
+
+/// Calls whose arguments are recorded as numbers: what may be asked of the kernel depends on them.
+const RAW: [&str; 3] = ["bpf", "ioctl", "socket"];
+
+/// The name of a call, and what it was called with.
+type Value = (&'static str, u64);
+
+/// An argument in a line of a record, which has it as a number.
+fn argument(line: &str, index: usize) -> Option<u64> {
+    let (_, arguments) = line.split_once('(')?;
+    let argument = arguments.split(", ").nth(index)?;
+    let digits = argument.trim_start_matches("0x");
+    let end = digits.find(|letter: char| !letter.is_ascii_hexdigit());
+    u64::from_str_radix(&digits[..end.unwrap_or(digits.len())], 16).ok()
+}
+
+/// That each value that an argument may have is one that it had.
+fn all_values_are_passed(task: Task, passed: &BTreeSet<Value>) -> Result<()> {
+    let mut unpassed = Vec::new();
+    for call in calls(task).iter().filter(|call| RAW.contains(&call.name)) {
+        let (_, values) = call.values().context("it may have any value")?;
+        let values = values.iter().map(|value| (call.name, *value));
+        unpassed.extend(values.filter(|value| !passed.contains(value)));
+    }
+    ensure!(
+        unpassed.is_empty(),
+        "on the list of {task:?}, and not passed on any path: {unpassed:?}"
+    );
+    Ok(())
 }
 
 /// Whose calls.

@@ -17,6 +17,8 @@ const DURATION: &str = "<duration>";
 
 /// Stands at the head of the columns of a ladder.
 const HEAD: char = 'Δ';
+/// What a rung is made of: it is as much shorter as the columns of times are wider.
+const LINE: char = '─';
 /// The client's end of a rung.
 const RUNG: [char; 2] = ['├', '│'];
 
@@ -72,7 +74,10 @@ pub fn without_times(text: &str) -> String {
         } else {
             " "
         };
-        format!("{}{gap}{rest}\n", words.join(" "))
+        let mut rung: Vec<char> = rest.chars().collect();
+        rung.dedup_by(|next, before| (*next, *before) == (LINE, LINE));
+        let rung: String = rung.into_iter().collect();
+        format!("{}{gap}{rung}\n", words.join(" "))
     });
     lines.collect()
 }
@@ -146,7 +151,7 @@ mod tests {
     fn a_time_keeps_its_columns_width() {
         let narrow = without_times("    0.208  +0.208  ◀── SYN");
         assert_eq!(narrow, without_times("  110.208  +9.000  ◀── SYN"));
-        assert_eq!(narrow, "      <t>     <t>  ◀── SYN\n");
+        assert_eq!(narrow, "      <t>     <t>  ◀─ SYN\n");
         assert_eq!(narrow, without_times("99110.208 +99.000  ◀── SYN"));
     }
 
@@ -156,7 +161,15 @@ mod tests {
         assert_eq!(head("       "), head("        "));
         let rung = |gap: &str| without_times(&format!("   0.1  +0.1{gap}SYN-SENT ├── SYN  seq=X"));
         assert_eq!(rung("  "), rung("   "));
-        assert_eq!(rung(" "), "<t> <t> SYN-SENT ├── SYN  seq=X\n");
+        assert_eq!(rung(" "), "<t> <t> SYN-SENT ├─ SYN  seq=X\n");
+    }
+
+    #[test]
+    fn rungs_that_a_long_time_shortened_are_the_same() {
+        let rung =
+            |line: &str| without_times(&format!("   0.1  +0.1 │◄─ ACK  ack=1 {line}┤ CLOSED"));
+        assert_eq!(rung("───"), rung("────"));
+        assert_eq!(rung("───"), "<t> <t> │◄─ ACK  ack=1 ─┤ CLOSED\n");
     }
 
     #[test]

@@ -193,6 +193,15 @@ impl Hosts {
         services::await_closed(far)?;
         Ok(made)
     }
+
+    /// Segments that they have sent again so far.
+    ///
+    /// # Errors
+    /// Where they are not counted.
+    pub fn sent_again(&self) -> Result<u64> {
+        let far = self.far.as_ref().map_or(Ok(0), Namespace::sent_again);
+        Ok(self.near.sent_again()? + far?)
+    }
 }
 
 fn address(namespace: &Namespace, device: &str, address: IpAddr) -> Result<()> {

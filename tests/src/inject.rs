@@ -16,7 +16,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::conversation::{Conversation, Sender};
 use crate::netns::{FAR, Link, NEAR, Namespace};
-use crate::wait::LIMIT;
+use crate::wait::limit;
 
 /// Room for the largest frame that a socket gives.
 const FRAME_MAX: usize = 1 << 17;
@@ -150,7 +150,7 @@ impl Port {
         .context("open a packet socket")?;
         bind(socket.as_raw_fd(), &link_address(interface)?)
             .with_context(|| format!("bind a packet socket to {interface}"))?;
-        let limit = TimeVal::seconds(i64::try_from(LIMIT.as_secs())?);
+        let limit = TimeVal::seconds(i64::try_from(limit().as_secs())?);
         setsockopt(&socket, sockopt::ReceiveTimeout, &limit).context("limit the waiting")?;
         Ok(Self { socket })
     }
@@ -173,7 +173,7 @@ impl Port {
     }
 
     fn await_frame(&self, frame: &[u8]) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + limit();
         let mut buffer = vec![0; FRAME_MAX];
         while Instant::now() < deadline {
             let len = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())
@@ -182,7 +182,7 @@ impl Port {
                 return Ok(());
             }
         }
-        bail!("it did not arrive within {} s", LIMIT.as_secs());
+        bail!("it did not arrive within {} s", limit().as_secs());
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod alike;
 pub mod bench;
 pub mod bpf;
+pub mod browser;
 pub mod capture;
 pub mod carriers;
 pub mod cgroup;

@@ -110,6 +110,23 @@ impl Namespace {
         self.enter(|| fs::write(&path, value).with_context(|| format!("write {}", path.display())))
     }
 
+    /// Segments of TCP that it has sent again, as its kernel counts them: on a busy machine some are.
+    ///
+    /// # Errors
+    /// Where they are not counted.
+    pub fn sent_again(&self) -> Result<u64> {
+        let counts = self.enter(|| {
+            // Those of the thread: others are in other namespaces.
+            fs::read_to_string("/proc/thread-self/net/snmp").context("read the counts of TCP")
+        })?;
+        let mut lines = counts.lines().filter(|line| line.starts_with("Tcp:"));
+        let (names, counts) = lines.next().zip(lines.next()).context("find TCP")?;
+        let mut named = names.split_whitespace().zip(counts.split_whitespace());
+        let count = named.find(|(name, _)| *name == "RetransSegs");
+        let (_, count) = count.context("find what was sent again")?;
+        Ok(count.parse()?)
+    }
+
     fn join(&self) -> Result<()> {
         setns(Self::open(&self.name)?, CloneFlags::CLONE_NEWNET).context("enter a namespace")
     }

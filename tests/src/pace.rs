@@ -8,10 +8,16 @@ const VARIABLE: &str = "SYNFIN_EMULATED";
 
 const DIVISOR: u32 = 4;
 
+/// Whether this machine is emulated.
+#[must_use]
+pub fn is_emulated() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
 /// So many, or a quarter of them.
 #[must_use]
 pub fn paced(count: u32) -> u32 {
-    if env::var_os(VARIABLE).is_some() {
+    if is_emulated() {
         count / DIVISOR
     } else {
         count

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aya::programs::{SchedClassifier, TcAttachType};
 
 use crate::netns::Namespace;
-use crate::{cgroup, corpus};
+use crate::{cgroup, corpus, pace};
 
 /// What this machine may be without, by the names of requirements and apart by commas.
 const MAY_LACK: &str = "SYNFIN_MAY_LACK";
@@ -32,6 +32,8 @@ pub enum Requirement {
     MemoryGroup,
     /// A kind of network device that the kernel has.
     Device(&'static str),
+    /// More work than an emulated machine gets done.
+    Pace,
 }
 
 impl Requirement {
@@ -50,6 +52,10 @@ impl Requirement {
             Self::MemoryGroup if cgroup::place().is_some() => None,
             Self::MemoryGroup => Some("needs control groups that bound memory".to_owned()),
             Self::Corpus if corpus::directory().is_some() => None,
+            Self::Pace if pace::is_emulated() => {
+                Some("needs a machine that is not emulated".to_owned())
+            }
+            Self::Pace => None,
             Self::Device(kind) if has_device(kind) => None,
             Self::Device(kind) => Some(format!("needs a kernel with {kind} devices")),
             Self::Corpus => Some(format!(
@@ -65,7 +71,8 @@ impl Requirement {
     #[must_use]
     pub fn is_optional(self) -> bool {
         let may_lack = env::var(MAY_LACK).unwrap_or_default();
-        matches!(self, Self::Corpus | Self::MemoryGroup | Self::Device(_))
+        let own = [Self::Corpus, Self::MemoryGroup, Self::Pace].contains(&self);
+        own || matches!(self, Self::Device(_))
             || may_lack.split(',').any(|name| name == self.name())
     }
 
@@ -78,6 +85,7 @@ impl Requirement {
             Self::Tcx => "tcx",
             Self::Corpus => "corpus",
             Self::MemoryGroup => "cgroup",
+            Self::Pace => "pace",
         }
     }
 }

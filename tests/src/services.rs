@@ -11,7 +11,7 @@ use crate::netns::{Link, NEAR_V4, Namespace};
 use crate::process::Background;
 use crate::requirement::tool;
 use crate::scratch::Scratch;
-use crate::wait::{self, LIMIT};
+use crate::wait::{self, limit};
 
 /// The file that the servers serve.
 pub const FILE: &str = "file.bin";
@@ -87,14 +87,14 @@ pub fn listen(namespace: &Namespace, address: IpAddr, port: u16) -> Result<TcpLi
     namespace.enter(|| TcpListener::bind(address).with_context(|| format!("listen on {address}")))
 }
 
-/// A connection of our own, whose reads and writes take no longer than [`LIMIT`].
+/// A connection of our own, whose reads and writes take no longer than [`limit`].
 ///
 /// # Errors
 /// Where it is not established.
 pub fn connect(namespace: &Namespace, address: IpAddr, port: u16) -> Result<TcpStream> {
     let address = SocketAddr::new(address, port);
     namespace.enter(|| {
-        let stream = TcpStream::connect_timeout(&address, LIMIT)
+        let stream = TcpStream::connect_timeout(&address, limit())
             .with_context(|| format!("connect to {address}"))?;
         limited(stream)
     })
@@ -126,13 +126,13 @@ pub fn talk_shortly(link: &Link, port: u16, connections: usize) -> Result<()> {
     server.finish()
 }
 
-/// A stream whose reads and writes take no longer than [`LIMIT`].
+/// A stream whose reads and writes take no longer than [`limit`].
 ///
 /// # Errors
 /// Where the socket is no more.
 pub fn limited(stream: TcpStream) -> Result<TcpStream> {
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    stream.set_read_timeout(Some(limit()))?;
+    stream.set_write_timeout(Some(limit()))?;
     Ok(stream)
 }
 

@@ -16,7 +16,7 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 use crate::cpus;
 use crate::netns::{Link, NEAR_V4, Task};
 use crate::services;
-use crate::wait::LIMIT;
+use crate::wait::limit;
 
 /// The first server's port.
 const PORT: u16 = 7_000;
@@ -57,7 +57,7 @@ impl Talks {
     fn serve(self, link: &Link, port: u16, cpu: usize) -> Result<Task<()>> {
         let listener = services::listen(&link.near, NEAR_V4, port)?;
         // Its connections have the listener's limits.
-        let limit = TimeVal::seconds(i64::try_from(LIMIT.as_secs())?);
+        let limit = TimeVal::seconds(i64::try_from(limit().as_secs())?);
         setsockopt(&listener, sockopt::ReceiveTimeout, &limit)?;
         Ok(link.near.spawn(move || {
             cpus::stay_on(cpu)?;
@@ -103,7 +103,7 @@ fn answer(listener: &TcpListener) -> Result<()> {
 
 fn ask(port: u16) -> Result<()> {
     let mut stream = TcpStream::connect(SocketAddr::new(NEAR_V4, port)).context("connect")?;
-    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_read_timeout(Some(limit()))?;
     let mut octet = [7];
     stream.write_all(&octet).context("ask")?;
     stream.read_exact(&mut octet).context("await an answer")

@@ -55,6 +55,14 @@ pub(crate) const WALKED: &[(&str, &str)] = &[
         "no connections",
     ),
     ("synfin read capture.pcapng", "established in "),
+    (
+        "synfin report capture.pcapng -o report.html",
+        "connections listed",
+    ),
+    (
+        "synfin report connections.json -o report.html",
+        "connections listed",
+    ),
 ];
 
 /// Commands that go on until they are told to end, and what they print of a connection meanwhile.
@@ -112,6 +120,7 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
         "is a placeholder; --test cli asks all commands",
     ),
     ("synfin read", "is a name in a sentence"),
+    ("synfin report", "is a name in a sentence"),
     ("synfin top", "is a name in a sentence"),
     (
         "synfin top --read capture.pcapng --speed 10",
@@ -169,6 +178,12 @@ impl Place {
         fs::copy(requirement::daemon(), place.scratch.file("installed"))?;
         let capture = place.scratch.file("capture.pcapng");
         packets::write(&captured(), &capture)?;
+        let records = process::succeed(
+            Command::new(requirement::daemon())
+                .args(["read", "--format", "json"])
+                .arg(&capture),
+        )?;
+        place.scratch.write("connections.json", records)?;
         fs::copy(&capture, place.scratch.file("client.pcap"))?;
         fs::copy(&capture, place.scratch.file("server.pcap"))?;
         process::succeed(Command::new("gzip").arg(place.scratch.file("server.pcap")))?;

@@ -11,6 +11,8 @@ mod limits;
 mod man;
 mod printing;
 mod read;
+mod reading;
+mod report;
 mod sizes;
 mod top;
 mod tunnels;
@@ -39,6 +41,8 @@ pub use limits::Limits;
 pub use man::Man;
 pub use printing::{Format, Printing};
 pub use read::Read;
+pub use reading::Reading;
+pub use report::Report;
 pub use sizes::Sizes;
 pub use top::Top;
 pub use tunnels::Carriers;
@@ -60,7 +64,10 @@ impl Cli {
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let (ends, carriers, printing) = match &cli.command {
             Command::Trace(trace) => (&trace.ends, &trace.carriers, Some(&trace.printing)),
-            Command::Read(read) => (&read.ends, &read.carriers, Some(&read.printing)),
+            Command::Read(Read { reading, printing }) => {
+                (&reading.ends, &reading.carriers, Some(printing))
+            }
+            Command::Report(Report { reading, .. }) => (&reading.ends, &reading.carriers, None),
             Command::Top(top) => (&top.ends, &top.carriers, None),
             Command::Detach(_)
             | Command::Doctor(_)
@@ -90,6 +97,10 @@ pub enum Command {
     /// Read connections from captures: pcap and pcapng.
     #[command(after_help = words::READ)]
     Read(Read),
+    /// Make one page for a browser from records (lines of JSON) or captures: totals, charts, and every
+    /// connection with its ladder.
+    #[command(after_help = words::REPORT)]
+    Report(Report),
     /// Watch connections on a screen as they open, fail and close; live, or from a capture in its own time.
     #[command(after_help = words::TOP)]
     Top(Top),
@@ -229,6 +240,12 @@ impl Trace {
         )
     }
 
+    /// What is to be known of these options before they are followed.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        warning(&self.interfaces, self.xdp_mode, self.account)
+    }
+
     /// The tunnels that the kernel looks into.
     ///
     /// # Errors
@@ -288,11 +305,8 @@ fn wishes(
         }
     }
     let any = interfaces.iter().any(|name| name == Trace::ANY);
-    // Behind XDP segments are put together (GRO), and of a copy in other pieces nobody could tell
-    // that it is none that was sent again.
-    let copies = account && (any || names.len() > 1);
     let hook = match xdp_mode {
-        XdpMode::Auto if copies => XdpChoice::Tcx,
+        XdpMode::Auto if counts_copies(interfaces, account) => XdpChoice::Tc,
         mode => mode.into(),
     };
     Wishes {
@@ -301,6 +315,22 @@ fn wishes(
         hook,
         egress: direction == Directions::Both,
     }
+}
+
+/// What is to be known of these options before they are followed.
+fn warning(interfaces: &[String], xdp_mode: XdpMode, account: bool) -> Option<&'static str> {
+    (counts_copies(interfaces, account) && xdp_mode == XdpMode::Native).then_some(
+        "behind native XDP segments are put together (GRO): retransmissions of a connection that \
+         passes two of the interfaces are counted too high; without --xdp-mode they are right",
+    )
+}
+
+/// Whether what is counted may pass several interfaces. Behind XDP segments are put together (GRO),
+/// and of a copy in other pieces nobody could tell that it is none that was sent again.
+fn counts_copies(interfaces: &[String], account: bool) -> bool {
+    let mut pairs = interfaces.windows(2);
+    let several = pairs.any(|pair| pair[0] != pair[1]);
+    account && (several || interfaces.iter().any(|name| name == Trace::ANY))
 }
 
 /// What is said where a flag was given more often than there is room for.
@@ -312,6 +342,15 @@ fn too_many(flag: &str, most: usize, given: usize) -> String {
 mod tests {
     use super::*;
 
+    fn trace(arguments: &str) -> Trace {
+        let words = format!("synfin trace {arguments}");
+        let cli = Cli::try_parse_from(words.split_whitespace()).unwrap();
+        match cli.command {
+            Command::Trace(trace) => trace,
+            _ => panic!("another command"),
+        }
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
@@ -319,27 +358,34 @@ mod tests {
 
     #[test]
     fn any_is_no_name_and_counts_on_several_interfaces_are_taken_behind_gro() {
-        let wishes = |arguments: &str| {
-            let words = format!("synfin trace {arguments}");
-            match Cli::try_parse_from(words.split_whitespace())
-                .unwrap()
-                .command
-            {
-                Command::Trace(trace) => trace.wishes(),
-                _ => panic!("another command"),
-            }
-        };
+        let wishes = |arguments: &str| trace(arguments).wishes();
         let both = wishes("-i any -i eth0");
         assert!(both.any && both.names == ["eth0"] && both.egress);
         assert!(!wishes("-i eth0").any);
         for (arguments, hook) in [
             ("-i any", XdpChoice::Auto),
             ("-i eth0 --account", XdpChoice::Auto),
-            ("-i any --account", XdpChoice::Tcx),
-            ("-i eth0 -i eth1 --account", XdpChoice::Tcx),
+            ("-i eth0 -i eth0 --account", XdpChoice::Auto),
+            // Also where the kernel has no TCX.
+            ("-i any --account", XdpChoice::Tc),
+            ("-i eth0 -i eth1 --account", XdpChoice::Tc),
             ("-i any --account --xdp-mode native", XdpChoice::Native),
         ] {
             assert_eq!(wishes(arguments).hook, hook, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn counts_that_will_be_too_high_are_warned_of() {
+        for (arguments, warns) in [
+            ("-i any --account --xdp-mode native", true),
+            ("-i eth0 -i eth1 --account --xdp-mode native", true),
+            ("-i eth0 --account --xdp-mode native", false),
+            ("-i any --xdp-mode native", false),
+            ("-i any --account --xdp-mode generic", false),
+            ("-i any --account", false),
+        ] {
+            assert_eq!(trace(arguments).warning().is_some(), warns, "{arguments}");
         }
     }
 
@@ -349,7 +395,7 @@ mod tests {
             let all = [&["synfin", "trace", "-i", "eth0"], arguments].concat();
             match Cli::try_parse_from(all).unwrap().command {
                 Command::Trace(trace) => trace.tunnels(),
-                Command::Read(read) => read.carriers.tunnels(),
+                Command::Read(read) => read.reading.carriers.tunnels(),
                 _ => unreachable!("it was not asked for"),
             }
         };

@@ -18,6 +18,7 @@ pub mod netns;
 pub mod outlet;
 pub mod printer;
 pub mod read;
+pub mod report;
 pub mod sandbox;
 pub mod say;
 pub mod selection;

@@ -9,6 +9,7 @@ use synfin::detach;
 use synfin::diagnosis;
 use synfin::doctor;
 use synfin::read;
+use synfin::report;
 use synfin::say::say;
 use synfin::top;
 use synfin::trace;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse_checked().command {
         Command::Trace(options) => trace::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Detach(options) => detach::run(&options).map_err(Into::into),
         Command::Doctor(options) => doctor::run(&options),

@@ -9,6 +9,7 @@ use terminal_size::{Width, terminal_size};
 
 use crate::assembler::{Live, Output};
 use crate::cli::{Format, Printing};
+use crate::report::Gatherer;
 use crate::selection::Selection;
 use crate::sink::{
     Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Servers, Sink, Style, Summary, Zeek,
@@ -53,6 +54,20 @@ impl Printer {
             buffer,
             records: 0,
             left: count.unwrap_or(u64::MAX),
+            summary: Summary::new(),
+        }
+    }
+
+    /// Prints nothing, and gathers the records.
+    #[must_use]
+    pub fn gathering(gatherer: Gatherer) -> Self {
+        Self {
+            form: Form::Gatherer(gatherer),
+            follow: false,
+            selection: Selection::default(),
+            buffer: Vec::new(),
+            records: 0,
+            left: u64::MAX,
             summary: Summary::new(),
         }
     }
@@ -111,6 +126,7 @@ enum Form {
     Json(Json),
     Zeek(Zeek),
     Csv(Csv),
+    Gatherer(Gatherer),
 }
 
 impl Form {
@@ -121,6 +137,7 @@ impl Form {
             Self::Json(sink) => sink,
             Self::Zeek(sink) => sink,
             Self::Csv(sink) => sink,
+            Self::Gatherer(sink) => sink,
         }
     }
 }

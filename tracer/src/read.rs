@@ -21,13 +21,14 @@ use synfin_ebpf::counters::COUNTERS;
 use synfin_ebpf::flow::{self, Vantage};
 use synfin_ebpf::wire::{self, Tunnels};
 
+use crate::assembler::USUAL_MAX_STEPS;
 use crate::assembler::{Counts, LIVE_LINGER_NS, Settings};
-use crate::cli::Read;
+use crate::cli::{Read, Reading};
 use crate::confine::confine;
 use crate::printer::Printer;
 use crate::sandbox::Task;
 use crate::source::{Captures, Clock, News, Next, Packet, Tracker};
-use crate::totals::Totals;
+use crate::totals::{Told, Totals};
 use crate::writer::{self, Broken, Writer};
 use lane::Lane;
 use lanes::{LANES, Lanes};
@@ -52,12 +53,38 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// Where a file is no capture, nothing could be read, or the output cannot be written.
 pub fn run(options: &Read) -> anyhow::Result<()> {
-    let mut captures = Captures::open(&options.files)?;
+    let reading = &options.reading;
+    let mut captures = Captures::open(&reading.files)?;
     // Next to nothing was looked at so far, and no thread was started.
-    let verbose = options.verbose > 0;
-    confine(&options.confining, Task::Read, || Ok(Vec::new()), verbose)?;
+    let verbose = reading.verbose > 0;
+    confine(&reading.confining, Task::Read, || Ok(Vec::new()), verbose)?;
     let stop = stop()?;
-    let mut reader = Reader::new(options)?;
+    let max_steps = options.printing.max_steps();
+    let printer = Printer::new(&options.printing, None, Clock::read().unix_ns());
+    follow(&mut captures, reading, printer, max_steps, &stop).map(|_| ())
+}
+
+/// Reads the captures as [`run`] does, for a printer that gathers their records; gives what was counted.
+///
+/// # Errors
+/// Where a file is no capture, or nothing could be read.
+pub(crate) fn gather(
+    captures: &mut Captures,
+    reading: &Reading,
+    printer: Printer,
+    stop: &AtomicBool,
+) -> anyhow::Result<Told> {
+    follow(captures, reading, printer, USUAL_MAX_STEPS, stop)
+}
+
+fn follow(
+    captures: &mut Captures,
+    reading: &Reading,
+    printer: Printer,
+    max_steps: usize,
+    stop: &AtomicBool,
+) -> anyhow::Result<Told> {
+    let mut reader = Reader::new(reading, printer, max_steps)?;
     let result = loop {
         // A file that is no capture is found out before the first packet: nothing is to be summed up.
         match captures.read_on()? {
@@ -70,17 +97,21 @@ pub fn run(options: &Read) -> anyhow::Result<()> {
             Next::End => break Ok(()),
             Next::Pause => {}
         }
-        match reader.pause(&mut captures) {
+        match reader.pause(captures) {
             Ok(true) if !stop.load(Ordering::Relaxed) => {}
             Ok(_) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    reader.finish(&mut captures).and(result)
+    let told = reader.finish(captures)?;
+    result.map(|()| told)
 }
 
 /// Becomes true where a signal asks for the end. A second one ends the process at once.
-fn stop() -> anyhow::Result<Arc<AtomicBool>> {
+///
+/// # Errors
+/// Where signals are listened for already.
+pub(crate) fn stop() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -115,7 +146,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(options: &Read) -> anyhow::Result<Self> {
+    fn new(options: &Reading, mut printer: Printer, max_steps: usize) -> anyhow::Result<Self> {
         let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
         let tunnels = options.carriers.tunnels();
         let tunnels = tunnels.map_err(|error| anyhow!(error))?;
@@ -129,7 +160,7 @@ impl Reader {
         let settings = Settings {
             handshake_timeout_ns: options.limits.handshake_timeout_ns(),
             max_connections: max_connections / lanes,
-            max_steps: options.printing.max_steps(),
+            max_steps,
             linger_ns: if options.files.iter().any(|file| file.as_os_str() == "-") {
                 LIVE_LINGER_NS
             } else {
@@ -138,8 +169,6 @@ impl Reader {
             shares: lanes,
             interfaces: HashMap::new(),
         };
-        let unix_ns = Clock::read().unix_ns();
-        let mut printer = Printer::new(&options.printing, None, unix_ns);
         let mut rendered = Vec::new();
         printer.swap_rendered(&mut rendered);
         let printers = (0..lanes).map(|_| printer.clone());
@@ -246,7 +275,7 @@ impl Reader {
     }
 
     /// Prints what is still open, and sums up.
-    fn finish(mut self, captures: &mut Captures) -> anyhow::Result<()> {
+    fn finish(mut self, captures: &mut Captures) -> anyhow::Result<Told> {
         self.hear(captures);
         self.send_all()?;
         let Self {
@@ -297,7 +326,7 @@ impl Reader {
             Ok(error) if !writer::is_closed_pipe(&error) => {
                 Err(error).context("write to standard output")
             }
-            _ => Ok(()),
+            _ => Ok(told),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::Trace;
 use crate::live::{self, Live, Plan, Stop};
 use crate::printer::Printer;
 use crate::sandbox::Task;
+use crate::say::say;
 use crate::source::Clock;
 use crate::writer::{self, Writer};
 
@@ -28,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 async fn trace(options: &Trace) -> anyhow::Result<()> {
     // From here on a signal ends the trace in good order, also while attaching.
     let mut stop = Stop::new()?;
+    if let Some(warning) = options.warning() {
+        say(warning);
+    }
     let mut live = Live::begin(plan(options)?, &mut stop, || Ok(())).await?;
     let (mut writer, mut broken) =
         Writer::start(io::stdout(), options.output_queue).context("start the writer")?;

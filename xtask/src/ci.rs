@@ -11,8 +11,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Checks format, lints of both sides and dependencies, then runs every test. The tests load every program, so
-/// the verifier of this machine's kernel is asked as well.
+/// Checks format, lints of both sides and dependencies, then runs every test, and some of them on the oldest
+/// kernel. The tests load every program, so the verifiers of both kernels are asked as well.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     exec::run(
         exec::cargo()
@@ -30,7 +30,8 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
             .args(["--", "-D", "warnings"])
             .current_dir(workspace.root()),
     )?;
-    test::all(workspace)
+    test::all(workspace)?;
+    test::on_the_oldest_kernel(workspace)
 }
 
 /// Lints the BPF programs, or where the toolchain has no clippy and none can be installed, makes

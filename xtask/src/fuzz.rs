@@ -20,7 +20,7 @@ use crate::{
 const VERSION: &str = "0.13.2";
 
 /// All targets.
-const TARGETS: [&str; 3] = ["frames", "captures", "events"];
+const TARGETS: [&str; 4] = ["frames", "captures", "events", "lines"];
 
 /// Octets of an input at most: several frames, or a small capture.
 const MAX_LEN: u32 = 4096;

@@ -97,6 +97,9 @@ enum Task {
         unprivileged: bool,
         #[command(flatten)]
         guest: guest::Options,
+        /// Only what is worth most in that virtual machine, as CI does
+        #[arg(long, requires = "kernel", conflicts_with_all = ["args", "harness"])]
+        quick: bool,
         /// Only what needs no kernel, built for another architecture and emulated
         #[arg(long, value_enum, conflicts_with_all = ["kernel", "args", "harness"])]
         arch: Option<arch::Arch>,
@@ -133,7 +136,7 @@ enum Task {
     },
     /// Feeds made-up inputs to the parser, the reader of captures and the assembler
     Fuzz {
-        /// frames, captures or events; all of them where none is named
+        /// frames, captures, events or lines; all of them where none is named
         target: Option<String>,
         /// How long each is fuzzed
         #[arg(long, value_name = "N", default_value = "60")]
@@ -177,6 +180,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test {
             unprivileged,
             guest,
+            quick,
             args,
             harness,
             ..
@@ -184,6 +188,7 @@ fn perform(task: Task) -> Result<ExitCode> {
             let choice = test::Choice {
                 unprivileged,
                 guest,
+                quick,
                 args,
                 harness,
             };
@@ -208,7 +213,7 @@ fn setup(workspace: &Workspace, tests: bool) -> Result<()> {
         linker.display()
     ));
     if tests {
-        packages::obtain(packages::TESTS)?;
+        packages::obtain_for_tests()?;
         guest::obtain(workspace, guest::OLDEST)?;
         deny::obtain(workspace)?;
         say("every program that the tests use is here");

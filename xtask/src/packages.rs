@@ -51,6 +51,17 @@ pub(crate) const TESTS: &[Tool] = &[
     tool("zstd", "zstd"),
 ];
 
+/// What the tests look at pages with; guests, which have no pages to look at, do without.
+pub(crate) const PAGES: &[Tool] = &[
+    tool("chromium", "chromium"),
+    tool("chromedriver", "chromium-driver"),
+];
+
+/// Installs everything that the tests run, and that is missing.
+pub(crate) fn obtain_for_tests() -> Result<()> {
+    obtain(&[TESTS, PAGES].concat())
+}
+
 /// Installs those of these programs that are missing.
 pub(crate) fn obtain(tools: &[Tool]) -> Result<()> {
     let packages = missing(tools);

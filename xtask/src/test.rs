@@ -4,14 +4,15 @@
 //! here unless we already are: only the finished test binaries do, so that no file under `target`
 //! ends up in root's hands.
 
-use std::{ffi::OsString, process::Command, time::Duration};
+use std::{env, ffi::OsString, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
 use crate::{
     build,
     exec::{self, say},
-    guest, packages, privilege,
+    guest::{self, quick},
+    packages, privilege,
     workspace::Workspace,
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Choice {
     pub(crate) unprivileged: bool,
     /// A virtual machine, where one was asked for.
     pub(crate) guest: guest::Options,
+    /// Only what is worth most there.
+    pub(crate) quick: bool,
     /// For `cargo test`. The command line comes apart at a `--` that leads it only: a later one is still
     /// among these.
     pub(crate) args: Vec<OsString>,
@@ -32,6 +35,32 @@ pub(crate) struct Choice {
 /// Builds everything, then runs every test.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     some(workspace, &Choice::default())
+}
+
+/// What is worth most on the oldest kernel that there are virtual machines for. Where these cannot be had
+/// that is said, and fails where everything must run.
+pub(crate) fn on_the_oldest_kernel(workspace: &Workspace) -> Result<()> {
+    let oldest = guest::OLDEST;
+    match guest::obtain(workspace, oldest) {
+        Ok(_) => {}
+        Err(error) if must_all_run() => {
+            return Err(error.context(format!(
+                "tests on Linux {oldest} may not be left out where CI is set"
+            )));
+        }
+        Err(error) => {
+            say(format_args!(
+                "tests on Linux {oldest} are not run: {error:#}"
+            ));
+            return Ok(());
+        }
+    }
+    let choice = Choice {
+        guest: guest::Options::oldest(),
+        quick: true,
+        ..Choice::default()
+    };
+    some(workspace, &choice)
 }
 
 /// Connections all the time for so long, while the interface, the daemon and the reader of its output
@@ -90,7 +119,7 @@ pub(crate) fn some(workspace: &Workspace, choice: &Choice) -> Result<()> {
 /// Builds everything; the `cargo test` that [`some`] runs then.
 pub(crate) fn built(workspace: &Workspace, choice: &Choice) -> Result<Command> {
     build::all(workspace)?;
-    if let Err(error) = packages::obtain(packages::TESTS) {
+    if let Err(error) = packages::obtain_for_tests() {
         say(format_args!("{error:#}"));
         say("tests that use a missing program report themselves as not run");
     }
@@ -105,7 +134,8 @@ pub(crate) fn verifier(workspace: &Workspace, guest: guest::Options) -> Result<(
     let choice = Choice {
         guest,
         args: args.into(),
-        harness: vec!["budget::".into()],
+        // One at a time, since each takes times.
+        harness: ["budget::", "--test-threads=1"].map(OsString::from).into(),
         ..Choice::default()
     };
     let mut command = cargo_test(workspace, &choice)?;
@@ -115,7 +145,12 @@ pub(crate) fn verifier(workspace: &Workspace, guest: guest::Options) -> Result<(
 
 fn cargo_test(workspace: &Workspace, choice: &Choice) -> Result<Command> {
     let Choice { args, harness, .. } = choice;
-    let guest = guest::runner(workspace, &choice.guest)?;
+    let limit = if choice.quick {
+        guest::SHORT
+    } else {
+        guest::LONG
+    };
+    let guest = guest::runner(workspace, &choice.guest, limit)?;
     let mut command = exec::cargo();
     if let Some(runner) = &guest {
         // A list of words, of which each may have spaces in it.
@@ -133,6 +168,9 @@ fn cargo_test(workspace: &Workspace, choice: &Choice) -> Result<Command> {
         .env("SYNFIN_BIN", workspace.synfin())
         .env("SYNFIN_BPF_OBJECT", workspace.bpf_object())
         .current_dir(workspace.root());
+    if choice.quick {
+        command.env(quick::VARIABLE, quick::tests());
+    }
     if !harness.is_empty() {
         command.arg("--").args(harness);
     }
@@ -144,6 +182,11 @@ fn cargo_test(workspace: &Workspace, choice: &Choice) -> Result<Command> {
         }
     }
     Ok(command)
+}
+
+/// Whether what is missing is a failure, as the tests have it.
+fn must_all_run() -> bool {
+    env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 
 /// Whether the arguments say which packages to test; cargo's own come before the first `--`.
@@ -161,7 +204,7 @@ pub(crate) fn runner_variable() -> Result<String> {
 
 /// What cargo builds for where it is not told.
 fn host() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let said = exec::read(Command::new(rustc).arg("-vV")).context("ask rustc for its host")?;
     let host = said
         .lines()

@@ -17,14 +17,7 @@ pub fn captures(input: &[u8]) {
     let Some((at_once, octets)) = input.split_first() else {
         return;
     };
-    let source = Trickle {
-        octets: octets.to_vec(),
-        given: 0,
-        at_once: match at_once {
-            0 => usize::MAX,
-            at_once => usize::from(*at_once),
-        },
-    };
+    let source = Trickle::new(octets, *at_once);
     let Ok(mut captures) = Captures::of("input", source) else {
         return;
     };
@@ -63,10 +56,24 @@ pub fn captures(input: &[u8]) {
 }
 
 /// A reader that gives a few octets at a time.
-struct Trickle {
+pub(crate) struct Trickle {
     octets: Vec<u8>,
     given: usize,
     at_once: usize,
+}
+
+impl Trickle {
+    /// Gives so many octets at once, or all where that is 0.
+    pub(crate) fn new(octets: &[u8], at_once: u8) -> Self {
+        Self {
+            octets: octets.to_vec(),
+            given: 0,
+            at_once: match at_once {
+                0 => usize::MAX,
+                at_once => usize::from(at_once),
+            },
+        }
+    }
 }
 
 impl Read for Trickle {

@@ -8,11 +8,13 @@ mod captures;
 mod events;
 mod frames;
 mod input;
+mod lines;
 mod records;
 
 pub use captures::captures;
 pub use events::{events, octets as octets_of_event};
 pub use frames::{frames, octets as octets_of_frame};
+pub use lines::lines;
 
 /// Runs a target on the files that the command line names.
 ///

@@ -25,6 +25,9 @@ const BLESS: &str = "SYNFIN_BLESS";
 /// The octet for a pause of about a millisecond.
 const PAUSE: u8 = 20;
 
+/// Records as synfin writes them, and three more that were made of one of them.
+const RECORDS: &str = include_str!("records.jsonl");
+
 /// Seeds by their names.
 type Seeds = BTreeMap<&'static str, Vec<u8>>;
 
@@ -36,6 +39,17 @@ fn frames_are_taken() {
 #[test]
 fn events_are_taken() {
     hold("events", events(), synfin_fuzz::events);
+}
+
+#[test]
+fn lines_are_taken() {
+    hold("lines", lines(), synfin_fuzz::lines);
+}
+
+#[test]
+fn the_seeds_of_lines_are_records() {
+    let read = |line: &str| synfin::report::record::parse(line.as_bytes());
+    assert!(RECORDS.lines().all(|line| read(line).is_ok()));
 }
 
 #[test]
@@ -284,6 +298,22 @@ fn tracked(talk: &Conversation) -> Vec<Event> {
         events.extend(tracker.event().as_deref().copied());
     }
     events
+}
+
+fn lines() -> Seeds {
+    let named = ["established", "refused", "in_tunnel", "probe"];
+    let lines = RECORDS.split_inclusive('\n');
+    let mut seeds: Seeds = named.into_iter().zip(lines.map(Into::into)).collect();
+    seeds.insert("all", RECORDS.into());
+    seeds.insert("cut_off", RECORDS[..RECORDS.len() - 100].into());
+    seeds.insert("step", r#"{"v":1,"type":"step"}"#.into());
+    seeds.insert("wrong", "{\n{}\n\n[1]\n{\"v\":2}".into());
+    // Whole at once, and as they come from a program that still writes.
+    seeds.values_mut().for_each(|seed| seed.insert(0, 0));
+    let mut slow = seeds["all"].clone();
+    slow[0] = 7;
+    seeds.insert("trickling", slow);
+    seeds
 }
 
 fn captures() -> Seeds {

@@ -92,7 +92,7 @@ fn client(link: &Link) -> Result<TcpStream> {
 }
 
 fn client_on(host: &Namespace) -> Result<TcpStream> {
-    host.enter(|| Ok(TcpStream::connect_timeout(&server(), wait::LIMIT)?))
+    host.enter(|| Ok(TcpStream::connect_timeout(&server(), wait::limit())?))
 }
 
 /// A client that waits for nothing.

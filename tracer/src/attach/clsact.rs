@@ -31,6 +31,9 @@ const QDISC_IS_OURS: u16 = 1 << 15;
 const MAX_OWNERS: u16 = 64;
 /// Our filters come before all others, that these may not hide a frame.
 const PRIORITY: u32 = 1;
+/// Every kernel since 4.5 has them, where whoever built it wanted.
+const NO_CLSACT: &str = "this kernel was built without clsact (CONFIG_NET_SCH_INGRESS)";
+const NO_CLS_BPF: &str = "this kernel was built without cls_bpf (CONFIG_NET_CLS_BPF)";
 /// Every protocol (`ETH_P_ALL`).
 const ALL: u16 = 3;
 
@@ -58,7 +61,7 @@ impl Clsact {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(io::Error::new(error.kind(), "this kernel has no clsact"));
+                return Err(io::Error::new(error.kind(), NO_CLSACT));
             }
             Err(error) => return Err(error),
         };
@@ -107,9 +110,7 @@ impl Clsact {
                 NLM_F_CREATE | NLM_F_EXCL,
             )
             .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => {
-                    io::Error::new(error.kind(), "this kernel has no cls_bpf")
-                }
+                io::ErrorKind::NotFound => io::Error::new(error.kind(), NO_CLS_BPF),
                 _ => error,
             })?;
         self.filters.push(of_filter);

@@ -40,6 +40,16 @@ pub enum AttachError {
         /// The running kernel's release.
         release: String,
     },
+    /// The kernel is older than what the programs are made for, and does not take them.
+    #[error(
+        "this kernel does not take the BPF programs of synfin, which need Linux 5.15; this is {release}"
+    )]
+    OldKernel {
+        /// The running kernel's release.
+        release: String,
+        /// What the kernel said.
+        source: ProgramError,
+    },
     /// A map of the asked-for size could not be made.
     #[error("no memory for the map {map}; lower {flag}")]
     NoMemory {
@@ -75,6 +85,14 @@ pub enum AttachError {
         name: String,
         /// In plain words.
         reason: String,
+    },
+    /// None of the hooks that would do is to be had on a device.
+    #[error("nothing attaches to {name}: {}", reasons(refused))]
+    NoHook {
+        /// The device.
+        name: String,
+        /// Each hook, and why it was not to be had.
+        refused: Vec<(Hook, String)>,
     },
     /// Attaching failed in another way.
     #[error("{hook} does not attach to {name}")]
@@ -146,6 +164,8 @@ impl AttachError {
             (Errno::EINVAL, "EVENTS") if options.ring_size.is_power_of_two() => {
                 Self::NoRingBuffer { release: release() }
             }
+            // A ring as well, of a size that never changes.
+            (Errno::EINVAL, "AYA_LOGS") => Self::NoRingBuffer { release: release() },
             (Errno::ENOMEM | Errno::E2BIG, map) => Self::NoMemory {
                 flag: match map {
                     "EVENTS" => "--ring-size",
@@ -185,6 +205,38 @@ impl AttachError {
                 name,
                 source: error,
             },
+        }
+    }
+
+    /// What a failure to load the program for XDP means, which is loaded when it is first attached.
+    pub(super) fn xdp(self, hook: Hook, device: &Device) -> Self {
+        match self {
+            Self::Program(error) | Self::OldKernel { source: error, .. }
+                if is_flag_unknown(&error) =>
+            {
+                Self::Refused {
+                    hook,
+                    name: device.name.clone(),
+                    reason: NO_FRAGS.into(),
+                }
+            }
+            error => error,
+        }
+    }
+
+    /// What a failure to load a program means on this release of the kernel.
+    fn program(error: ProgramError, release: String) -> Self {
+        match &error {
+            // EACCES is what the verifier answers to a program that it refuses.
+            _ if program_errno(&error) == Some(Errno::EPERM) => {
+                Self::no_permission("load BPF programs")
+            }
+            // Only what is said depends on the version: it was tried.
+            ProgramError::LoadError { .. } if is_before(&release, OLDEST) => Self::OldKernel {
+                release,
+                source: error,
+            },
+            _ => Self::Program(error),
         }
     }
 
@@ -252,12 +304,38 @@ fn words(error: &ProgramError) -> Option<String> {
 
 impl From<ProgramError> for AttachError {
     fn from(error: ProgramError) -> Self {
-        match program_errno(&error) {
-            // EACCES is what the verifier answers to a program that it refuses.
-            Some(Errno::EPERM) => Self::no_permission("load BPF programs"),
-            _ => Self::Program(error),
-        }
+        Self::program(error, release())
     }
+}
+
+/// The oldest kernel that the programs are made for.
+const OLDEST: (u32, u32) = (5, 15);
+
+/// Whether a release of the kernel is of an older version; one that cannot be read is not.
+fn is_before(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(['.', '-']).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < version,
+        _ => false,
+    }
+}
+
+/// The program says by a flag that it takes frames of several buffers.
+const NO_FRAGS: &str =
+    "this kernel has no XDP for frames of several buffers, which came with Linux 5.18";
+
+/// Whether the kernel has refused a program before the verifier looked at it.
+fn is_flag_unknown(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { io_error, verifier_log }
+        if errno(io_error) == Errno::EINVAL && verifier_log.to_string().trim().is_empty())
+}
+
+fn reasons(refused: &[(Hook, String)]) -> String {
+    let reasons: Vec<_> = refused
+        .iter()
+        .map(|(hook, reason)| format!("not {hook}, since {reason}"))
+        .collect();
+    reasons.join("; ")
 }
 
 fn program_errno(error: &ProgramError) -> Option<Errno> {
@@ -286,6 +364,8 @@ fn release() -> String {
 
 #[cfg(test)]
 mod tests {
+    use aya_obj::VerifierLog;
+
     use super::super::LinkHeader;
     use super::*;
 
@@ -303,22 +383,77 @@ mod tests {
 
     #[test]
     fn a_kernel_without_ring_buffer_is_told_with_the_version_that_has_it() {
-        let message = creating("EVENTS", Errno::EINVAL);
-        assert!(
-            message.contains("ring buffer") && message.contains("5.8"),
-            "{message}"
-        );
+        for map in ["EVENTS", "AYA_LOGS"] {
+            let message = creating(map, Errno::EINVAL);
+            assert!(
+                message.contains("ring buffer") && message.contains("5.8"),
+                "{message}"
+            );
+        }
     }
 
-    #[test]
-    fn a_refusal_is_told_in_plain_words_with_what_to_do_instead() {
-        let device = Device {
+    fn eth0() -> Device {
+        Device {
             name: "eth0".into(),
             index: 2,
             kind: None,
             loopback: false,
             header: LinkHeader::Ethernet,
+        }
+    }
+
+    fn not_loaded(errno: Errno, log: &str, release: &str) -> AttachError {
+        let error = ProgramError::LoadError {
+            io_error: io::Error::from(errno),
+            verifier_log: VerifierLog::new(log.into()),
         };
+        AttachError::program(error, release.into())
+    }
+
+    #[test]
+    fn xdp_for_several_buffers_is_told_with_the_version_that_has_it_and_what_to_do_instead() {
+        // What is supported, and what is not: both refuse the flag before they look at anything.
+        for release in ["5.15.0-97-generic", "5.10.0-28-amd64"] {
+            let error = not_loaded(Errno::EINVAL, "", release).xdp(Hook::NativeXdp, &eth0());
+            assert_eq!(
+                error.to_string(),
+                "native XDP does not attach to eth0: this kernel has no XDP for frames of several \
+                 buffers, which came with Linux 5.18; `--xdp-mode auto` takes a hook that sees the \
+                 same frames a little later"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_verifier_says_is_no_lack_of_xdp() {
+        let error = not_loaded(Errno::EINVAL, "unknown opcode db", "6.1.0");
+        let said = error.xdp(Hook::NativeXdp, &eth0()).to_string();
+        assert!(said.contains("unknown opcode db"), "{said}");
+    }
+
+    #[test]
+    fn programs_that_an_old_kernel_does_not_take_are_told_with_the_version_that_does() {
+        for (release, is_old) in [
+            ("5.10.0-28-amd64", true),
+            ("4.19.0", true),
+            ("5.15.0", false),
+            ("6.1.0-56-cloud-amd64", false),
+            ("new", false),
+        ] {
+            let error = not_loaded(Errno::EINVAL, "unknown opcode db", release);
+            let said = error.to_string();
+            assert_eq!(said.contains("need Linux 5.15"), is_old, "{said}");
+            assert_eq!(
+                said.contains(&format!("this is {release}")),
+                is_old,
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_plain_words_with_what_to_do_instead() {
+        let device = eth0();
         let refused = |hook, errno| {
             let error = ProgramError::SyscallError(SyscallError {
                 call: "bpf_link_create",
@@ -335,7 +470,9 @@ mod tests {
             (Hook::NativeXdp, Errno::EOPNOTSUPP, "GRO_HW, LRO"),
             (Hook::NativeXdp, Errno::ERANGE, "MTU is too large"),
             (Hook::NativeXdp, Errno::ENOSPC, "too few queues"),
-            (Hook::NativeXdp, Errno::EBUSY, "`--xdp-mode tcx`"),
+            // On every kernel, with TCX or without.
+            (Hook::NativeXdp, Errno::EBUSY, "`--xdp-mode auto`"),
+            (Hook::GenericXdp, Errno::EBUSY, "`--xdp-mode auto`"),
             (Hook::Tcx, Errno::EINVAL, "Linux 6.6"),
             (Hook::Tcx, Errno::EINVAL, "`--xdp-mode clsact`"),
             (Hook::Tcx, Errno::EPERM, "attach or detach BPF programs"),

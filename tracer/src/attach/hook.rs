@@ -23,6 +23,8 @@ pub enum XdpChoice {
     Tcx,
     /// Filters of a clsact qdisc or nothing, in both directions.
     Clsact,
+    /// The one of these two that the kernel has, in both directions.
+    Tc,
 }
 
 /// A place where the kernel shows frames to programs.
@@ -51,8 +53,9 @@ impl Hook {
     /// What the user may try where this hook was asked for and is not to be had.
     pub(super) const fn instead(self) -> &'static str {
         match self {
+            // Whether that is TCX depends on the kernel.
             Self::NativeXdp | Self::GenericXdp => {
-                "; `--xdp-mode tcx` looks at the same frames a little later"
+                "; `--xdp-mode auto` takes a hook that sees the same frames a little later"
             }
             Self::Tcx => "; `--xdp-mode clsact` looks at the same place",
             Self::Clsact => "",
@@ -114,6 +117,7 @@ pub(super) fn attach_with(
         XdpChoice::Generic => (&[][..], Hook::GenericXdp),
         XdpChoice::Tcx => (&[][..], Hook::Tcx),
         XdpChoice::Clsact => (&[][..], Hook::Clsact),
+        XdpChoice::Tc => (&[Hook::Tcx][..], Hook::Clsact),
         XdpChoice::Auto => {
             let without = better_without_xdp(device);
             let hooks = match without {
@@ -128,7 +132,9 @@ pub(super) fn attach_with(
             hooks
         }
     };
-    let ingress = first(before, last, &mut notes, |hook| attach(hook, Way::In))?;
+    let ingress = first(device, before, last, &mut notes, |hook| {
+        attach(hook, Way::In)
+    })?;
     if choice == XdpChoice::Auto {
         if ingress == Hook::NativeXdp {
             notes.push("a hardware NIC".into());
@@ -145,11 +151,13 @@ pub(super) fn attach_with(
         let (before, last) = match choice {
             XdpChoice::Tcx => (&[][..], Hook::Tcx),
             XdpChoice::Clsact => (&[][..], Hook::Clsact),
-            XdpChoice::Auto | XdpChoice::Native | XdpChoice::Generic => {
+            XdpChoice::Auto | XdpChoice::Native | XdpChoice::Generic | XdpChoice::Tc => {
                 (&[Hook::Tcx][..], Hook::Clsact)
             }
         };
-        let egress = first(before, last, &mut notes, |hook| attach(hook, Way::Out))?;
+        let egress = first(device, before, last, &mut notes, |hook| {
+            attach(hook, Way::Out)
+        })?;
         Some(egress)
     } else {
         None
@@ -164,24 +172,37 @@ pub(super) fn attach_with(
 
 /// Attaches by the first of these hooks that is to be had, and notes why it was none before.
 fn first(
+    device: &Device,
     before: &[Hook],
     last: Hook,
     notes: &mut Vec<String>,
     mut attach: impl FnMut(Hook) -> Result<(), AttachError>,
 ) -> Result<Hook, AttachError> {
+    let mut refused = Vec::new();
     for hook in before {
         match attach(*hook) {
             Ok(()) => return Ok(*hook),
             Err(AttachError::Refused { reason, .. }) => {
                 // What is true of both directions is said once.
                 if !notes.iter().any(|note| note.ends_with(&reason)) {
-                    notes.push(reason);
+                    notes.push(reason.clone());
                 }
+                refused.push((*hook, reason));
             }
             Err(error) => return Err(error),
         }
     }
-    attach(last).map(|()| last)
+    match attach(last) {
+        Ok(()) => Ok(last),
+        Err(AttachError::Refused { reason, .. }) if !before.is_empty() => {
+            refused.push((last, reason));
+            Err(AttachError::NoHook {
+                name: device.name.clone(),
+                refused,
+            })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Why XDP is not the better choice for a device: a software device hands frames on by reference,
@@ -294,6 +315,29 @@ mod tests {
             let error = attached(&device(None), choice, true, &[hook]).unwrap_err();
             assert!(error.to_string().contains(&hook.to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn where_only_tc_will_do_a_kernel_without_tcx_gives_clsact() {
+        assert_eq!(
+            told(&device(None), XdpChoice::Tc, &[]),
+            "x: TCX ingress, TCX egress"
+        );
+        assert_eq!(
+            told(&device(None), XdpChoice::Tc, &[Hook::Tcx]),
+            "x: clsact ingress, clsact egress (no TCX)"
+        );
+    }
+
+    #[test]
+    fn where_no_hook_is_left_each_is_told_with_its_reason() {
+        let refused = [Hook::NativeXdp, Hook::Tcx, Hook::Clsact, Hook::GenericXdp];
+        let error = attached(&device(None), XdpChoice::Auto, true, &refused).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "nothing attaches to x: not native XDP, since no native XDP; not TCX, since no TCX; not \
+             clsact, since no clsact; not generic XDP, since no generic XDP"
+        );
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Programs {
                 reason: "its frames have no Ethernet header".into(),
             });
         }
-        let xdp = self.xdp(Self::XDP)?;
+        let xdp = self.xdp(Self::XDP);
+        let xdp = xdp.map_err(|error| error.xdp(hook, device))?;
         let link = xdp.attach_to_if_index(device.index, mode);
         let link = link.map_err(|error| AttachError::attach(hook, device, error))?;
         held.xdp.push(xdp.take_link(link)?);

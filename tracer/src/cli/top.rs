@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, ArgGroup, Args};
 use synfin_ebpf::wire::Tunnels;
 
-use super::{Carriers, Confining, Directions, Ends, Limits, Sizes, XdpMode, wishes};
+use super::{Carriers, Confining, Directions, Ends, Limits, Sizes, XdpMode, warning, wishes};
 use crate::attach::follow::Wishes;
 use crate::top::Speed;
 
@@ -128,6 +128,12 @@ impl Top {
             self.direction,
             self.account,
         )
+    }
+
+    /// What is to be known of these options before they are followed.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        warning(&self.interfaces, self.xdp_mode, self.account)
     }
 
     /// The tunnels that the kernel looks into.

@@ -9,6 +9,7 @@ Examples:
   synfin trace -i eth0 --port 443 --slow 100ms
   synfin top -i eth0                        the same on a screen, as it happens
   synfin read --summary capture.pcapng      a line for each server of a capture
+  synfin report capture.pcap -o report.html all of a capture as a page for a browser
   synfin explain no_answer                  what a diagnosis means, and where to look next"
     };
 }
@@ -53,3 +54,10 @@ Examples:
   synfin read capture.pcapng.zst --only failed
   synfin read inside.pcap outside.pcap      both merged by time
   ssh host tcpdump -i eth0 -U -w - tcp | synfin read -";
+
+/// After the help of `synfin report`.
+pub(super) const REPORT: &str = "\
+Examples:
+  synfin report connections.json -o report.html
+  synfin report client.pcap server.pcap.gz -o report.html --list 50000
+  synfin trace -i eth0 --format json --duration 1m | synfin report - -o report.html";

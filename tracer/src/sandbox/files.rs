@@ -59,9 +59,14 @@ impl fmt::Display for Files {
             write!(f, ", no UDP port")?;
         }
         if abi >= ABI::V6 {
-            write!(f, ", no abstract socket, no signal to others")?;
+            return write!(f, ", no abstract socket, no signal to others");
         }
-        Ok(())
+        let ports = if abi < ABI::V4 {
+            "ports come with Linux 6.7, "
+        } else {
+            ""
+        };
+        write!(f, " ({ports}abstract sockets and signals with 6.12)")
     }
 }
 
@@ -72,6 +77,28 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn what_a_kernel_cannot_close_is_told_with_the_version_that_can() {
+        for (files, said) in [
+            (Files::Absent, "no Landlock, which came with Linux 5.13"),
+            (
+                // Linux 6.1.
+                Files::Closed(ABI::V2),
+                "no file (ports come with Linux 6.7, abstract sockets and signals with 6.12)",
+            ),
+            (
+                Files::Closed(ABI::V5),
+                "no file, no TCP port (abstract sockets and signals with 6.12)",
+            ),
+            (
+                Files::Closed(ABI::V7),
+                "no file, no TCP port, no abstract socket, no signal to others",
+            ),
+        ] {
+            assert!(files.to_string().ends_with(said), "{files}");
+        }
+    }
 
     #[test]
     fn what_is_open_can_be_read_and_nothing_else_be_opened() {

@@ -12,6 +12,7 @@ pub mod attacher;
 mod capability;
 mod error;
 mod files;
+pub mod keeper;
 mod refusal;
 mod syscalls;
 

@@ -216,11 +216,10 @@ fn attaching() -> Calls {
 /// bpf(2): BPF_MAP_LOOKUP_ELEM, BPF_MAP_DELETE_ELEM.
 const MAP_COMMANDS: [i32; 2] = [1, 3];
 
-/// bpf(2): BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY,
-/// BPF_LINK_CREATE, BPF_LINK_UPDATE, BPF_LINK_DETACH.
-const ATTACH_COMMANDS: [i32; 8] = [5, 8, 9, 15, 16, 28, 29, 34];
-/// Netlink; and sockets of which only interfaces are asked (netdevice(7)).
-const FAMILIES: [i32; 3] = [libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET];
+/// bpf(2): BPF_PROG_LOAD, BPF_LINK_CREATE.
+const ATTACH_COMMANDS: [i32; 2] = [5, 28];
+/// Netlink; and sockets of which only interfaces are asked (netdevice(7)), or that only hold a name.
+const FAMILIES: [i32; 2] = [libc::AF_NETLINK, libc::AF_UNIX];
 
 /// Whether something is a terminal, and how wide it is; newer versions of glibc ask by TCGETS2.
 const TERMINAL: [i64; 3] = [libc::TCGETS as i64, 0x802c_542a, libc::TIOCGWINSZ as i64];
@@ -234,12 +233,8 @@ const SCREEN: [i64; 5] = [
     0x402c_542b,
 ];
 
-/// What an interface's number, name and driver are (netdevice(7)).
-const INTERFACE: [i64; 3] = [
-    libc::SIOCGIFINDEX as i64,
-    libc::SIOCGIFNAME as i64,
-    libc::SIOCETHTOOL as i64,
-];
+/// What an interface's number is (netdevice(7)).
+const INTERFACE: [i64; 1] = [libc::SIOCGIFINDEX as i64];
 
 /// A thread shares memory with its process.
 const THREAD: i32 = libc::CLONE_THREAD | libc::CLONE_VM;
@@ -255,6 +250,15 @@ const NEW: i32 = libc::CLONE_NEWNS
     | libc::CLONE_VFORK;
 
 impl Call {
+    /// Which argument has to have one of which values, where that is so.
+    #[must_use]
+    pub fn values(&self) -> Option<(u8, &[u64])> {
+        match &self.only {
+            Only::Argument(index, values) => Some((*index, values)),
+            Only::Any | Only::Bits(_) => None,
+        }
+    }
+
     const fn new(name: &'static str, number: libc::c_long) -> Self {
         Self {
             name,

@@ -187,7 +187,7 @@ fn name() -> impl Strategy<Value = Arc<str>> {
 }
 
 prop_compose! {
-    fn connection()(
+    pub(crate) fn connection()(
         started_unix_ns in prop_oneof![
             any::<i128>(),
             any::<i64>().prop_map(i128::from),
@@ -243,7 +243,7 @@ fn told(sink: &mut impl Sink, connection: &Connection) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::default()

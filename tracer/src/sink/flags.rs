@@ -23,6 +23,17 @@ pub(super) fn names(flags: Flags) -> impl Iterator<Item = &'static str> {
         .map(|&(_, name)| name)
 }
 
+/// Flags by their names in JSON: `SYN,ACK`, or `-` for none.
+pub(crate) fn parse(text: &str) -> Option<Flags> {
+    if text == "-" {
+        return Some(Flags(0));
+    }
+    text.split(',').try_fold(Flags(0), |flags, word| {
+        let (flag, _) = NAMES.iter().find(|(_, name)| *name == word)?;
+        Some(flags.with(*flag))
+    })
+}
+
 /// Flags as people read them: `SYN,ACK`, or initials where a scan has set more of them than there is
 /// room for.
 pub(super) struct Shown(pub(super) Flags);

@@ -7,7 +7,7 @@
 mod check;
 mod csv;
 mod escape;
-mod flags;
+pub(crate) mod flags;
 mod follow;
 mod json;
 mod ladder;
@@ -21,7 +21,7 @@ pub(crate) mod verdict;
 mod zeek;
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
@@ -35,8 +35,9 @@ use crate::timeline::{Connection, End, Step};
 
 pub use csv::Csv;
 pub use json::Json;
-pub use ladder::Ladder;
-pub use paint::Style;
+pub use ladder::{Drawing, Ladder, Rung, Segment};
+pub use paint::{Clause, Style, Tone};
+pub(crate) use paint::{acts, printable};
 pub use servers::Servers;
 pub use summary::{Counters, Summary};
 pub use zeek::Zeek;

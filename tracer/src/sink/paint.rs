@@ -28,7 +28,7 @@ impl Default for Style {
 
 /// What a piece of text is, and thereby how it is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
     /// The text itself.
     Plain,
     /// What a record is about.
@@ -58,9 +58,11 @@ impl Tone {
 
 /// A part of a sentence that stays together where there is room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Clause {
-    pub(crate) tone: Tone,
-    pub(crate) text: String,
+pub struct Clause {
+    /// What it is.
+    pub tone: Tone,
+    /// Its words.
+    pub text: String,
 }
 
 impl Clause {
@@ -159,7 +161,7 @@ fn parts(text: &str, width: usize) -> Vec<String> {
 
 /// Whether a terminal or editor acts upon the character instead of showing it: control characters,
 /// DEL and C1 among them, line and paragraph separators, and what turns the direction of writing.
-pub(super) fn acts(c: char) -> bool {
+pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

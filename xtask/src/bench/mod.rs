@@ -7,6 +7,7 @@ mod contest;
 mod load;
 mod measure;
 mod packet;
+mod page;
 mod pcap;
 mod programs;
 mod read;
@@ -52,6 +53,8 @@ enum Section {
     User,
     /// Reading captures
     Read,
+    /// A page of 200,000 connections, made and opened in a browser
+    Report,
 }
 
 /// What the program that was built with optimizations does of a bench.
@@ -107,6 +110,7 @@ impl Section {
             Self::Flood => "flood",
             Self::User => "user",
             Self::Read => "read",
+            Self::Report => "report",
         }
     }
 
@@ -116,6 +120,7 @@ impl Section {
             Self::Live | Self::Flood => programs::on_the_wire(self.name(), workspace, options),
             Self::User => user::measure(workspace, options.runs),
             Self::Read => read::measure(workspace, options),
+            Self::Report => page::measure(workspace, options),
         }
     }
 }

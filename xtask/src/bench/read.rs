@@ -141,6 +141,6 @@ pub(super) fn generate(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn capture(folder: &Path, load: Load) -> PathBuf {
+pub(super) fn capture(folder: &Path, load: Load) -> PathBuf {
     folder.join(load.name()).with_extension("pcap")
 }

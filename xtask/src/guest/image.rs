@@ -15,7 +15,9 @@ use super::{archive::Archive, kernel::Kernel, without};
 use crate::{exec, packages, workspace::Workspace};
 
 /// What the tests run beside what is installed for them; the guest's shell has the rest.
-const PROGRAMS: [&str; 7] = ["sh", "env", "ethtool", "script", "setpriv", "taskset", "tc"];
+const PROGRAMS: [&str; 8] = [
+    "sh", "env", "ethtool", "script", "setpriv", "taskset", "tc", "unshare",
+];
 
 /// Of these, programs ask for users and names.
 const TABLES: [&str; 5] = [

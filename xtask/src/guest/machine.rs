@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::{emulator, kernel::Kernel};
+use super::{Start, emulator, kernel::Kernel};
 use crate::{process::Running, workspace::Workspace};
 
 /// How the guest's instructions are carried out.
@@ -40,8 +40,6 @@ impl Accel {
     }
 }
 
-/// Seconds that a guest may take from its start to its last word.
-const LIMIT: u32 = 1_800;
 /// How the last word begins; behind it is the status of the command.
 const LAST_WORD: &str = "guest: status ";
 /// Lines of the console that are told of a guest that fails.
@@ -57,11 +55,12 @@ pub(super) fn run(
     kernel: &Kernel,
     root: &Path,
     console: &Path,
-    accel: Accel,
+    start: &Start,
 ) -> Result<u8> {
+    let Start { limit, accel, .. } = start;
     // It ends the guest also where nobody is left to do that.
     let mut limited = Command::new("timeout");
-    limited.args(["--foreground", "--kill-after=5", &LIMIT.to_string()]);
+    limited.args(["--foreground", "--kill-after=5", &limit.to_string()]);
     let mut machine = emulator::command(workspace, limited);
     machine
         .args(["-accel", accel.word(), "-cpu", accel.cpu()])
@@ -82,7 +81,7 @@ pub(super) fn run(
     match pass_on(BufReader::new(said), io::stdout().lock())? {
         Some(status) => Ok(status),
         None => bail!(
-            "the guest with Linux {} ended, or was ended after {LIMIT} s, without a status; the last \
+            "the guest with Linux {} ended, or was ended after {limit} s, without a status; the last \
              lines of its console:\n{}",
             kernel.release(),
             last_lines(console)

@@ -10,11 +10,12 @@ mod emulator;
 mod image;
 mod kernel;
 mod machine;
+pub(crate) mod quick;
 mod without;
 
 use std::{env, ffi::OsString, fs, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use self::{kernel::Kernel, machine::Accel};
@@ -34,9 +35,26 @@ pub(crate) struct Options {
 /// The oldest kernel that Debian keeps for machines with BTF.
 pub(crate) const OLDEST: &str = "6.1";
 
+impl Options {
+    /// The oldest one, emulated.
+    pub(crate) fn oldest() -> Self {
+        Self {
+            kernel: Some(OLDEST.to_owned()),
+            accel: Accel::default(),
+        }
+    }
+}
+
+/// Seconds that a guest may take from its start to its last word: for all tests of a suite, and for a few.
+pub(crate) const LONG: u32 = 5_400;
+pub(crate) const SHORT: u32 = 600;
+
 /// A binary to start in a guest.
 #[derive(Args)]
 pub(crate) struct Start {
+    /// How long it may take, in seconds
+    #[arg(long)]
+    limit: u32,
     /// The whole release of a kernel that is unpacked
     #[arg(long)]
     release: String,
@@ -48,7 +66,11 @@ pub(crate) struct Start {
 }
 
 /// What starts binaries in guests, as words; `None` where no guest is meant.
-pub(crate) fn runner(workspace: &Workspace, options: &Options) -> Result<Option<Vec<String>>> {
+pub(crate) fn runner(
+    workspace: &Workspace,
+    options: &Options,
+    limit: u32,
+) -> Result<Option<Vec<String>>> {
     let Some(version) = &options.kernel else {
         return Ok(None);
     };
@@ -60,9 +82,12 @@ pub(crate) fn runner(workspace: &Workspace, options: &Options) -> Result<Option<
     let xtask = xtask
         .to_str()
         .context("the path of this program is no text")?;
+    let limit = limit.to_string();
     let words = [
         xtask,
         "guest",
+        "--limit",
+        &limit,
         "--release",
         kernel.release(),
         "--accel",
@@ -73,6 +98,11 @@ pub(crate) fn runner(workspace: &Workspace, options: &Options) -> Result<Option<
 
 /// Obtains everything that guests with this version need.
 pub(crate) fn obtain(workspace: &Workspace, version: &str) -> Result<Kernel> {
+    ensure!(
+        env::consts::ARCH == "x86_64",
+        "virtual machines are x86-64, and what is built here is {}",
+        env::consts::ARCH
+    );
     emulator::obtain(workspace)?;
     kernel::busybox(workspace)?;
     Kernel::obtain(workspace, version)
@@ -88,7 +118,7 @@ pub(crate) fn start(workspace: &Workspace, start: &Start) -> Result<ExitCode> {
     let console = root.with_extension("console");
     let image = image::root(workspace, &kernel, &busybox, &start.command)?;
     fs::write(&root, image).with_context(|| format!("write {}", root.display()))?;
-    let status = machine::run(workspace, &kernel, &root, &console, start.accel);
+    let status = machine::run(workspace, &kernel, &root, &console, start);
     for file in [&root, &console] {
         drop(fs::remove_file(file));
     }

@@ -19,12 +19,47 @@ use super::{LiveStep, Sink};
 use crate::timeline::Connection;
 use crate::units::Wall;
 
+pub use rungs::{Rung, Segment};
+
 /// Indent of what belongs to the title, and of a line that goes on.
 const INDENT: &str = "  ";
 /// Before what explains it.
 const REASON: &str = "  ⇒ ";
 /// Between the route and the verdict where both fit into one line.
 const GAP: &str = "   ";
+
+/// What a ladder says, for those who draw it in their own way.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Who talked to whom.
+    pub route: String,
+    /// What came of it.
+    pub verdict: Vec<Clause>,
+    /// Why it failed or is odd.
+    pub reasons: Vec<Clause>,
+    /// When and where it was seen, what was negotiated, what was counted.
+    pub circumstances: Vec<Clause>,
+    /// The rows.
+    pub rungs: Vec<Rung>,
+    /// What else must be known.
+    pub notes: Vec<Clause>,
+}
+
+impl From<&Connection> for Drawing {
+    fn from(connection: &Connection) -> Self {
+        let mut circumstances = seen(connection);
+        circumstances.extend(negotiated(connection));
+        circumstances.extend(counted::accounts(connection));
+        Self {
+            route: route(connection),
+            verdict: verdict(connection),
+            reasons: explained(connection),
+            circumstances,
+            rungs: rungs::rungs(connection),
+            notes: notes(connection),
+        }
+    }
+}
 
 /// Renders for people: a ladder for each connection or, where it follows, a line for each step and
 /// one for the verdict.

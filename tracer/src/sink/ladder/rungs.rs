@@ -9,7 +9,8 @@ use crate::timeline::{CloseKind, Connection, Role, State, Step};
 use crate::units::Millis;
 
 /// One row.
-pub(super) enum Rung {
+#[derive(Clone, Debug)]
+pub enum Rung {
     /// A segment.
     Segment(Segment),
     /// What lies between two segments and is not shown.
@@ -17,18 +18,39 @@ pub(super) enum Rung {
 }
 
 /// A segment and what is known through it.
-pub(super) struct Segment {
-    /// Time since the connection's first segment.
-    pub(super) time: String,
-    /// Time since the row before.
-    pub(super) delta: String,
-    pub(super) from: Role,
-    pub(super) reset: bool,
-    pub(super) flags: String,
-    pub(super) label: String,
-    pub(super) client_state: &'static str,
-    pub(super) server_state: &'static str,
-    pub(super) proof: Vec<Clause>,
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Time since the connection's first segment, in ns.
+    pub t_ns: u64,
+    /// Time since the row before, in ns, where that is shown.
+    pub since_ns: Option<u64>,
+    /// Its sender.
+    pub from: Role,
+    /// It is a RST.
+    pub reset: bool,
+    /// The names of its flags.
+    pub flags: String,
+    /// Its numbers that say something.
+    pub label: String,
+    /// The client's state after it, where it changed.
+    pub client_state: &'static str,
+    /// The server's state after it, where it changed.
+    pub server_state: &'static str,
+    /// What its numbers prove or contradict.
+    pub proof: Vec<Clause>,
+}
+
+impl Segment {
+    /// [`Segment::t_ns`] as it is shown, in ms.
+    pub(crate) fn time(&self) -> String {
+        Millis(self.t_ns).to_string()
+    }
+
+    /// [`Segment::since_ns`] as it is shown, in ms.
+    pub(crate) fn delta(&self) -> String {
+        let shown = self.since_ns.map(|ns| format!("+{}", Millis(ns)));
+        shown.unwrap_or_default()
+    }
 }
 
 /// The rows of a connection, in order.
@@ -43,18 +65,15 @@ pub(super) fn rungs(connection: &Connection) -> Vec<Rung> {
         let since = before.map(|before| step.t_ns.saturating_sub(before.t_ns));
         let unshown = progress.take(step, since.unwrap_or_default());
         // What is not shown tells the time that it took.
-        let delta = match since {
-            Some(ns) if unshown.is_none() => format!("+{}", Millis(ns)),
-            _ => String::new(),
-        };
+        let since_ns = since.filter(|_| unshown.is_none());
         rungs.extend(unshown.map(Rung::Unshown));
         let label = numbers.label(step);
         let mut proof = named.definitions(&numbers, |role| label.names(role));
         proof.extend(check(step, &numbers, first_ns(steps, index)));
         proof.extend(part_in_close(connection, index));
         rungs.push(Rung::Segment(Segment {
-            time: Millis(step.t_ns).to_string(),
-            delta,
+            t_ns: step.t_ns,
+            since_ns,
             from: step.from,
             reset: step.flags.rst(),
             flags: Shown(step.flags).to_string(),

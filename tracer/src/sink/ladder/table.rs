@@ -49,8 +49,8 @@ impl Layout {
             })
         };
         let widest = |of: fn(&Segment) -> usize, least| segments().map(of).fold(least, usize::max);
-        let time = widest(|segment| columns(&segment.time), TIME);
-        let delta = widest(|segment| columns(&segment.delta), DELTA);
+        let time = widest(|segment| columns(&segment.time()), TIME);
+        let delta = widest(|segment| columns(&segment.delta()), DELTA);
         let flags = widest(|segment| columns(&segment.flags), FLAGS);
         let label = widest(|segment| columns(&segment.label), 0);
         let proof = widest(|segment| columns_joined(&segment.proof), PROOF);
@@ -83,7 +83,7 @@ impl Layout {
 
     fn segment(&self, segment: &Segment, out: &mut Vec<u8>) {
         let mut proofs = wrap(&segment.proof, self.proof).into_iter();
-        self.margin(&segment.time, &segment.delta, out);
+        self.margin(&segment.time(), &segment.delta(), out);
         put(out, format_args!("{:>STATE$} ", segment.client_state));
         self.arrow(segment, out);
         put(out, format_args!(" {:STATE$}", segment.server_state));

@@ -14,6 +14,7 @@ use synfin_ebpf::wire::Link;
 
 use super::error::CaptureError;
 use super::input::Input;
+use super::lines::{Lines, are_lines};
 use super::link::{self, link};
 use super::looks::looks;
 use super::pcap::{self, Pcap};
@@ -95,6 +96,29 @@ impl File {
             octets: 0,
             unread: BTreeMap::new(),
         }
+    }
+
+    /// Whether it is lines of JSON; `None` where its first octets are still to come.
+    pub(super) fn are_lines(&mut self) -> Result<Option<bool>, CaptureError> {
+        let octets = self.input.octets();
+        if let Some(known) = are_lines(octets) {
+            return Ok(Some(known));
+        }
+        // Nothing but space for so long is for whoever knows captures.
+        if self.input.ended() || octets.len() >= LONGEST_MARK {
+            return Ok(Some(false));
+        }
+        let filled = self.input.fill(LONGEST_MARK);
+        filled.map_err(|source| CaptureError::Read {
+            name: self.name.clone(),
+            source,
+        })?;
+        Ok(None)
+    }
+
+    /// The same file as lines.
+    pub(super) fn lines(self) -> Lines {
+        Lines::new(self.name, self.input)
     }
 
     /// Leaves a packet behind; gives the time of the one behind it where that is there already.

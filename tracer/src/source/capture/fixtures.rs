@@ -223,3 +223,23 @@ impl Drop for Files {
 pub(super) fn read(octets: &[u8]) -> All {
     Files::with(&[octets]).read().unwrap()
 }
+
+/// A reader that gives a few octets at a time.
+pub(super) struct Trickle {
+    octets: std::io::Cursor<Vec<u8>>,
+    at_once: usize,
+}
+
+impl Trickle {
+    pub(super) fn new(octets: Vec<u8>, at_once: usize) -> Self {
+        let octets = std::io::Cursor::new(octets);
+        Self { octets, at_once }
+    }
+}
+
+impl std::io::Read for Trickle {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let len = into.len().min(self.at_once);
+        self.octets.read(&mut into[..len])
+    }
+}

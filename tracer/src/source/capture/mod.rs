@@ -11,6 +11,7 @@ mod decode;
 mod error;
 mod file;
 mod input;
+pub mod lines;
 mod link;
 mod looks;
 mod pcap;
@@ -34,6 +35,7 @@ use synfin_ebpf::octets::Captured;
 
 pub use error::CaptureError;
 use file::{File, Step};
+use lines::Lines;
 use source::Source;
 
 /// Several captures, read as one.
@@ -128,6 +130,36 @@ impl Captures {
             Ok(reader) => Ok(Self::from(vec![File::of(name, Source::of(reader))])),
             Err(source) => Err(CaptureError::Open { name, source }),
         }
+    }
+
+    /// Takes out the files that are lines of JSON, as what they begin with tells; `None` where the first
+    /// octets of one are still to come. For a beginning, before the first packet.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn take_lines(&mut self) -> Result<Option<Vec<Lines>>, CaptureError> {
+        for file in &mut self.files {
+            if file.are_lines()?.is_none() {
+                return Ok(None);
+            }
+        }
+        let mut lines = Vec::new();
+        let mut captures = Vec::new();
+        for mut file in std::mem::take(&mut self.files) {
+            if file.are_lines()? == Some(true) {
+                lines.push(file.lines());
+            } else {
+                captures.push(file);
+            }
+        }
+        *self = Self::from(captures);
+        Ok(Some(lines))
+    }
+
+    /// Whether there is no file.
+    #[must_use]
+    pub const fn are_none(&self) -> bool {
+        self.files.is_empty()
     }
 
     /// The next packet: the earliest of those that come next in their files. A file that is not in

@@ -17,8 +17,7 @@ pub(super) fn lines(frame: &mut Frame<'_>, area: Rect, model: &Model, ui: &Ui, s
     let [first, second, third, fourth] = Layout::vertical([Constraint::Length(1); 4]).areas(area);
     title(frame, first, model, ui, scene);
     let mut counts = rates(model, scene);
-    counts.spans.push(Span::raw("  "));
-    counts.spans.extend(totals(model).spans);
+    counts.spans.extend(ended(model).spans);
     frame.render_widget(counts, second);
     let words = handshakes(model, scene);
     let (left, chart) = beside(third, &words);
@@ -44,7 +43,7 @@ pub(super) fn charts(frame: &mut Frame<'_>, area: Rect, model: &Model, ui: &Ui, 
     let lines = vec![
         Line::default(),
         rates(model, scene),
-        totals(model),
+        ended(model),
         handshakes(model, scene),
         missing(model, scene),
         losses(model, scene, words.width),
@@ -87,7 +86,8 @@ fn title(frame: &mut Frame<'_>, area: Rect, model: &Model, ui: &Ui, scene: &Scen
     let left = Line::from(vec![
         Span::styled(" synfin top ", strong),
         Span::raw(fit(&scene.title, usize::from(area.width) / 2)),
-        Span::styled(format!("  {since}"), scene.style(Tone::Dim)),
+        Span::styled(format!("  {since}  "), scene.style(Tone::Dim)),
+        Span::raw(open(model)),
     ]);
     frame.render_widget(left, area);
     frame.render_widget(Line::from(state).alignment(Alignment::Right), area);
@@ -105,16 +105,20 @@ fn rates(model: &Model, scene: &Scene) -> Line<'static> {
     Line::from(spans)
 }
 
-fn totals(model: &Model) -> Line<'static> {
+/// How many are open.
+fn open(model: &Model) -> String {
     let [open, listed] = model.open();
-    let open = if listed < open {
-        format!(" open {open} ({listed} listed)")
+    if listed < open {
+        format!("open {open} ({listed} listed)")
     } else {
-        format!(" open {open}")
-    };
+        format!("open {open}")
+    }
+}
+
+fn ended(model: &Model) -> Line<'static> {
     let total = model.rates.total;
     Line::from(format!(
-        "{open}  ended {}  ({} failed, {} reset)",
+        " ended {} ({} failed, {} reset)",
         model.ended, total.failed, total.reset
     ))
 }
