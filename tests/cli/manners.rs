@@ -32,9 +32,10 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The commands, as `--help` lists them.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "trace",
     "read",
+    "top",
     "detach",
     "doctor",
     "explain",

@@ -19,6 +19,7 @@ mod offline;
 mod paths;
 mod programs;
 mod races;
+mod topping;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         paths::cases(),
         programs::cases(),
         races::cases(),
+        topping::cases(),
     ];
     suite::run(cases.concat())
 }

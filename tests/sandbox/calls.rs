@@ -289,7 +289,7 @@ fn a_file_with_a_bar(strace: &Strace, scratch: &Scratch) -> Result<bool> {
 }
 
 /// A record of system calls.
-struct Strace(PathBuf);
+pub(crate) struct Strace(pub(crate) PathBuf);
 
 impl Strace {
     fn trace(&self, link: &Link, arguments: &[&str]) -> Result<Command> {
@@ -308,7 +308,7 @@ impl Strace {
     }
 
     /// The process is the daemon's own: strace goes aside.
-    fn record(&self, command: &mut Command) {
+    pub(crate) fn record(&self, command: &mut Command) {
         command.args(["-D", "-f", "-qq", "-e"]);
         command.arg(format!("raw={}", RAW.join(",")));
         command.arg("-o").arg(&self.0);
@@ -321,7 +321,7 @@ impl Strace {
     }
 
     /// The names of the calls that one of the processes made since its filter was installed.
-    fn calls(&self, who: Who) -> Result<BTreeSet<String>> {
+    pub(crate) fn calls(&self, who: Who) -> Result<BTreeSet<String>> {
         let lines = self.lines(who)?;
         let names = lines.iter().filter_map(|line| name(line));
         Ok(names.map(str::to_owned).collect())
@@ -363,8 +363,9 @@ impl Strace {
             filters.take(2).count() == 2,
             "no filter of {who:?} in {record}"
         );
-        // What glibc wants to read of itself is refused without a word.
-        let lines = lines.filter(|(_, call)| !call.contains("/proc/sys/vm/overcommit_memory"));
+        // What libraries want to open and can do without is refused without a word.
+        let needless = ["/proc/sys/vm/overcommit_memory", "/dev/tty"];
+        let lines = lines.filter(|(_, call)| !needless.iter().any(|file| call.contains(file)));
         Ok(lines.map(|(_, call)| call.trim().to_owned()).collect())
     }
 }
@@ -401,7 +402,7 @@ fn all_values_are_passed(task: Task, passed: &BTreeSet<Value>) -> Result<()> {
 
 /// Whose calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub(crate) enum Who {
     /// That of the process that looks at what comes from outside.
     Looker,
     /// That of the one that attaches.
@@ -420,7 +421,7 @@ fn name(line: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
-fn compare(task: Task, made: &BTreeSet<String>) -> Result<()> {
+pub(crate) fn compare(task: Task, made: &BTreeSet<String>) -> Result<()> {
     listed(task, made)?;
     needed(task, made)
 }

@@ -6,6 +6,7 @@ mod calls;
 mod inside;
 mod privileges;
 mod refused;
+mod screen;
 mod talk;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         calls::cases(),
         privileges::cases(),
         refused::cases(),
+        screen::cases(),
     ];
     suite::run(cases.concat())
 }

@@ -38,6 +38,7 @@ pub mod streams;
 pub mod suite;
 pub mod talks;
 pub mod tallies;
+pub mod tmux;
 pub mod tshark;
 pub mod tun;
 pub mod verdict;

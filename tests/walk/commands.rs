@@ -121,6 +121,15 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ),
     ("synfin read", "is a name in a sentence"),
     ("synfin report", "is a name in a sentence"),
+    ("synfin top", "is a name in a sentence"),
+    (
+        "synfin top --read capture.pcapng --speed 10",
+        "needs a terminal; --test live has one",
+    ),
+    (
+        "synfin top -i eth0",
+        "needs a terminal; --test live has one",
+    ),
     ("synfin trace", "is a name in a sentence"),
 ];
 

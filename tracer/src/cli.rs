@@ -14,6 +14,7 @@ mod read;
 mod reading;
 mod report;
 mod sizes;
+mod top;
 mod tunnels;
 mod version;
 mod words;
@@ -43,6 +44,7 @@ pub use read::Read;
 pub use reading::Reading;
 pub use report::Report;
 pub use sizes::Sizes;
+pub use top::Top;
 pub use tunnels::Carriers;
 
 /// Traces TCP connections from the first SYN to the last ACK.
@@ -66,6 +68,7 @@ impl Cli {
                 (&reading.ends, &reading.carriers, Some(printing))
             }
             Command::Report(Report { reading, .. }) => (&reading.ends, &reading.carriers, None),
+            Command::Top(top) => (&top.ends, &top.carriers, None),
             Command::Detach(_)
             | Command::Doctor(_)
             | Command::Explain(_)
@@ -98,6 +101,9 @@ pub enum Command {
     /// connection with its ladder.
     #[command(after_help = words::REPORT)]
     Report(Report),
+    /// Watch connections on a screen as they open, fail and close; live, or from a capture in its own time.
+    #[command(after_help = words::TOP)]
+    Top(Top),
     /// Remove filters that a synfin that was killed has left, which kernels before 6.6 keep. What runs
     /// and what others attached stays.
     Detach(Detach),
@@ -187,6 +193,17 @@ pub struct Trace {
     #[command(flatten)]
     pub sizes: Sizes,
 
+    /// Records that wait for a slow reader of the output, in octets; what is beyond is dropped and
+    /// counted
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64M",
+        value_parser = sizes::parse_output_queue,
+        help_heading = "Limits"
+    )]
+    pub output_queue: usize,
+
     /// Count every segment for its connection, too: packets, payload, retransmissions, duplicates,
     /// out-of-order segments and closed windows. Costs a look-up a segment
     #[arg(long, help_heading = "What to trace")]
@@ -215,40 +232,18 @@ impl Trace {
     /// The interfaces to trace.
     #[must_use]
     pub fn wishes(&self) -> Wishes {
-        let mut names: Vec<String> = Vec::new();
-        for name in &self.interfaces {
-            if name != Self::ANY && !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        let any = self.interfaces.iter().any(|name| name == Self::ANY);
-        let hook = match self.xdp_mode {
-            XdpMode::Auto if self.counts_copies() => XdpChoice::Tc,
-            mode => mode.into(),
-        };
-        Wishes {
-            any,
-            names,
-            hook,
-            egress: self.direction == Directions::Both,
-        }
+        wishes(
+            &self.interfaces,
+            self.xdp_mode,
+            self.direction,
+            self.account,
+        )
     }
 
     /// What is to be known of these options before they are followed.
     #[must_use]
     pub fn warning(&self) -> Option<&'static str> {
-        (self.counts_copies() && self.xdp_mode == XdpMode::Native).then_some(
-            "behind native XDP segments are put together (GRO): retransmissions of a connection that \
-             passes two of the interfaces are counted too high; without --xdp-mode they are right",
-        )
-    }
-
-    /// Whether what is counted may pass several interfaces. Behind XDP segments are put together (GRO),
-    /// and of a copy in other pieces nobody could tell that it is none that was sent again.
-    fn counts_copies(&self) -> bool {
-        let mut pairs = self.interfaces.windows(2);
-        let several = pairs.any(|pair| pair[0] != pair[1]);
-        self.account && (several || self.interfaces.iter().any(|name| name == Self::ANY))
+        warning(&self.interfaces, self.xdp_mode, self.account)
     }
 
     /// The tunnels that the kernel looks into.
@@ -256,11 +251,7 @@ impl Trace {
     /// # Errors
     /// Where there are more VXLAN ports than there is room for.
     pub fn tunnels(&self) -> Result<Tunnels, String> {
-        if self.tunnels || !self.carriers.vxlan_ports.is_empty() {
-            self.carriers.tunnels()
-        } else {
-            Ok(Tunnels::OFF)
-        }
+        self.carriers.tunnels_where(self.tunnels)
     }
 }
 
@@ -298,6 +289,48 @@ impl From<XdpMode> for XdpChoice {
             XdpMode::Clsact => Self::Clsact,
         }
     }
+}
+
+/// The interfaces to trace, and how.
+fn wishes(
+    interfaces: &[String],
+    xdp_mode: XdpMode,
+    direction: Directions,
+    account: bool,
+) -> Wishes {
+    let mut names: Vec<String> = Vec::new();
+    for name in interfaces {
+        if name != Trace::ANY && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    let any = interfaces.iter().any(|name| name == Trace::ANY);
+    let hook = match xdp_mode {
+        XdpMode::Auto if counts_copies(interfaces, account) => XdpChoice::Tc,
+        mode => mode.into(),
+    };
+    Wishes {
+        any,
+        names,
+        hook,
+        egress: direction == Directions::Both,
+    }
+}
+
+/// What is to be known before these are traced.
+fn warning(interfaces: &[String], xdp_mode: XdpMode, account: bool) -> Option<&'static str> {
+    (counts_copies(interfaces, account) && xdp_mode == XdpMode::Native).then_some(
+        "behind native XDP segments are put together (GRO): retransmissions of a connection that \
+         passes two of the interfaces are counted too high; without --xdp-mode they are right",
+    )
+}
+
+/// Whether what is counted may pass several interfaces. Behind XDP segments are put together (GRO),
+/// and of a copy in other pieces nobody could tell that it is none that was sent again.
+fn counts_copies(interfaces: &[String], account: bool) -> bool {
+    let mut pairs = interfaces.windows(2);
+    let several = pairs.any(|pair| pair[0] != pair[1]);
+    account && (several || interfaces.iter().any(|name| name == Trace::ANY))
 }
 
 /// What is said where a flag was given more often than there is room for.

@@ -11,6 +11,7 @@ use synfin::doctor;
 use synfin::read;
 use synfin::report;
 use synfin::say::say;
+use synfin::top;
 use synfin::trace;
 use synfin::writer::is_closed_pipe;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         Command::Trace(options) => trace::run(&options),
         Command::Read(options) => read::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Detach(options) => detach::run(&options).map_err(Into::into),
         Command::Doctor(options) => doctor::run(&options),
         Command::Explain(options) => explain(&options),

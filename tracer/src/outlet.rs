@@ -4,28 +4,27 @@ use synfin_ebpf::account::Accounts;
 use synfin_ebpf::flow::Key;
 
 use crate::assembler::{Live, Output};
-use crate::printer::Printer;
 use crate::timeline::{Connection, Step};
 
-/// The printer, and what was counted of each connection.
-pub struct Outlet<'a, F> {
-    /// Prints the records.
-    pub printer: &'a mut Printer,
+/// An output, and what was counted of each connection.
+pub struct Outlet<'a, O, F> {
+    /// Takes the records.
+    pub output: &'a mut O,
     /// Takes what was counted of a connection.
     pub forget: F,
 }
 
-impl<F: FnMut(&Key) -> Option<Accounts>> Output for Outlet<'_, F> {
+impl<O: Output, F: FnMut(&Key) -> Option<Accounts>> Output for Outlet<'_, O, F> {
     fn follows(&self) -> bool {
-        Output::follows(self.printer)
+        self.output.follows()
     }
 
     fn step(&mut self, live: &Live, step: &Step) {
-        self.printer.step(live, step);
+        self.output.step(live, step);
     }
 
     fn connection(&mut self, connection: Connection, at_ns: u64) {
-        self.printer.connection(connection, at_ns);
+        self.output.connection(connection, at_ns);
     }
 
     fn forget(&mut self, key: &Key) -> Option<Accounts> {

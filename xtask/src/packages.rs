@@ -46,6 +46,7 @@ pub(crate) const TESTS: &[Tool] = &[
     tool("nft", "nftables"),
     tool("nginx", "nginx-light"),
     tool("tcpdump", "tcpdump"),
+    tool("tmux", "tmux"),
     tool("tshark", "tshark"),
     tool("zstd", "zstd"),
 ];

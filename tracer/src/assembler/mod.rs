@@ -232,6 +232,22 @@ impl Assembler {
         track.is_some_and(|track| track.established() || track.unobserved())
     }
 
+    /// The record of a connection that is followed, as it stands now; `counted` gives what is counted of
+    /// it so far.
+    #[must_use]
+    pub fn record(
+        &self,
+        key: &Key,
+        counted: impl FnOnce() -> Option<Accounts>,
+    ) -> Option<Connection> {
+        let Found::Live(slot) = self.tracks.find(key) else {
+            return None;
+        };
+        let track = self.tracks.get(slot)?;
+        // Openings that failed and closes that were seen are what they will be; the rest goes on.
+        Some(self.told(key, track, Ended::Unfinished, counted()))
+    }
+
     /// Ends the connection of the event's addresses and ports where its sender has another number by now:
     /// the segments that opened the next one may not have been given.
     pub fn make_way_for(&mut self, event: &Event, output: &mut impl Output) {
@@ -536,27 +552,11 @@ impl Assembler {
         } else {
             output.forget(&key)
         };
-        let settled = track.rare().and_then(|rare| rare.settled.as_deref());
-        let accounts = match (settled, counted) {
-            (Some(before), Some(counted)) => Some(before.plus(&counted)),
-            (before, counted) => before.copied().or(counted),
-        };
-        let interface = self.interfaces.get(track.interface());
-        let seen_also_on = track.seen_also_on(accounts.as_ref());
-        let seen_also_on = seen_also_on
-            .into_iter()
-            .map(|index| self.interfaces.get(index));
-        let seen_also_on = seen_also_on.collect();
-        let gap = self.losses != track.losses_before;
         let over = track.is_over() || track.finished() || ended == Ended::Superseded;
         // What is no connection has nothing that could come late, or be taken the place of.
         let over = over && !track.is_stray();
         let numbers = track.numbers();
-        let connection = Connection {
-            interface,
-            seen_also_on,
-            ..verdict::connection(&key, &track, ended, gap, accounts)
-        };
+        let connection = self.told(&key, &track, ended, counted);
         if over {
             let before = Before {
                 told: Previous {
@@ -570,6 +570,32 @@ impl Assembler {
             self.tracks.remember(key, at_ns, before);
         }
         output.connection(connection, at_ns);
+    }
+
+    /// What there is to tell of a connection, with what was counted of it.
+    fn told(
+        &self,
+        key: &Key,
+        track: &Track,
+        ended: Ended,
+        counted: Option<Accounts>,
+    ) -> Connection {
+        let settled = track.rare().and_then(|rare| rare.settled.as_deref());
+        let accounts = match (settled, counted) {
+            (Some(before), Some(counted)) => Some(before.plus(&counted)),
+            (before, counted) => before.copied().or(counted),
+        };
+        let interface = self.interfaces.get(track.interface());
+        let seen_also_on = track.seen_also_on(accounts.as_ref());
+        let seen_also_on = seen_also_on
+            .into_iter()
+            .map(|index| self.interfaces.get(index));
+        let gap = self.losses != track.losses_before;
+        Connection {
+            interface,
+            seen_also_on: seen_also_on.collect(),
+            ..verdict::connection(key, track, ended, gap, accounts)
+        }
     }
 }
 

@@ -180,6 +180,11 @@ impl<L, E: Copy> Table<L, E> {
     }
 
     /// The connection in this slot, unless none is followed there any more.
+    pub(super) fn get(&self, Slot(index): Slot) -> Option<&L> {
+        self.node(index)?.live.as_ref()
+    }
+
+    /// The same, to be changed.
     pub(super) fn get_mut(&mut self, Slot(index): Slot) -> Option<&mut L> {
         self.node_mut(index)?.live.as_mut()
     }

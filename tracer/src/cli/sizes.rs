@@ -83,17 +83,6 @@ pub struct Sizes {
         help_heading = "Limits"
     )]
     pub account_size: u32,
-
-    /// Records that wait for a slow reader of the output, in octets; what is beyond is dropped and
-    /// counted
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "64M",
-        value_parser = parse_output_queue,
-        help_heading = "Limits"
-    )]
-    pub output_queue: u32,
 }
 
 impl Sizes {
@@ -111,12 +100,6 @@ impl Sizes {
             Some(asked) => asked.max(LEAST_TABLE).next_power_of_two(),
             None => for_cpus(cpus, TABLE_OF_A_CPU, TABLE),
         }
-    }
-
-    /// Octets that may wait for a slow reader of the output.
-    #[must_use]
-    pub fn output_queue(&self) -> usize {
-        usize::try_from(self.output_queue).unwrap_or(usize::MAX)
     }
 
     /// All of them and what they cost in memory, for a person.
@@ -192,8 +175,10 @@ fn parse_ring_size(text: &str) -> Result<u32, String> {
     size.ok_or_else(|| "a ring size is a power of two from 64K to 1G, for example 16M".into())
 }
 
-fn parse_output_queue(text: &str) -> Result<u32, String> {
-    parse_size(text).ok_or_else(|| "a queue's size is from 64K to 1G, for example 64M".into())
+/// Octets that may wait for a slow reader of the output.
+pub(super) fn parse_output_queue(text: &str) -> Result<usize, String> {
+    let size = parse_size(text).and_then(|size| usize::try_from(size).ok());
+    size.ok_or_else(|| "a queue's size is from 64K to 1G, for example 64M".into())
 }
 
 fn parse_watch_slots(text: &str) -> Result<u32, String> {

@@ -21,6 +21,18 @@ pub struct Carriers {
 }
 
 impl Carriers {
+    /// Looks into tunnels where that is asked for, by a port as well.
+    ///
+    /// # Errors
+    /// Where there are more ports than there is room for.
+    pub fn tunnels_where(&self, asked: bool) -> Result<Tunnels, String> {
+        if asked || !self.vxlan_ports.is_empty() {
+            self.tunnels()
+        } else {
+            Ok(Tunnels::OFF)
+        }
+    }
+
     /// Looks into all tunnels.
     ///
     /// # Errors

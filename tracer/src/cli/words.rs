@@ -7,6 +7,7 @@ Examples:
   synfin trace -i eth0                      every connection on eth0, as ladders
   synfin trace -i any --only failed         what does not come to be, anywhere on this host
   synfin trace -i eth0 --port 443 --slow 100ms
+  synfin top -i eth0                        the same on a screen, as it happens
   synfin read --summary capture.pcapng      a line for each server of a capture
   synfin report capture.pcap -o report.html all of a capture as a page for a browser
   synfin explain no_answer                  what a diagnosis means, and where to look next"
@@ -39,6 +40,13 @@ Examples:
   synfin trace -i any --only failed,reset   what goes wrong on this host
   synfin trace -i eth0 --host 10.0.0.0/8 --port 5432 --format json > connections.json
   synfin trace --netns web -i eth0 --account --duration 30s";
+
+/// After the help of `synfin top`.
+pub(super) const TOP: &str = "\
+Examples:
+  synfin top -i eth0                        everything on eth0; ? shows the keys
+  synfin top -i any --port 443 --account    octets grow while a connection is open
+  synfin top --read capture.pcapng --speed 10";
 
 /// After the help of `synfin read`.
 pub(super) const READ: &str = "\

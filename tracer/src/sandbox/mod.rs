@@ -20,6 +20,7 @@ pub use account::Account;
 pub use capability::{Missing, needs_bpf_for, require, shortfall};
 pub use error::SandboxError;
 pub use files::Files;
+pub use refusal::tell_rest;
 pub use syscalls::{Call, Calls, Task, calls};
 
 use std::fmt;

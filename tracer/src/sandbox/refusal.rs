@@ -13,18 +13,23 @@ use nix::libc::{SYS_openat, siginfo_t, ucontext_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::SandboxError;
+use crate::say::{self, say};
 
 /// Whether a refusal is heard on this architecture.
 pub(super) const HEARS: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
-/// Files that glibc wants to read of itself while it allocates: nobody needs to hear of that.
-const GLIBCS: [&CStr; 2] = [
+/// Files that libraries want to open and can do without: those that glibc reads of itself while it
+/// allocates, and the terminal, whose size is asked of what is open then. Nobody needs to hear of that.
+const NEEDLESS: [&CStr; 3] = [
     c"/proc/sys/vm/overcommit_memory",
     c"/sys/devices/system/cpu/online",
+    c"/dev/tty",
 ];
 
 /// Calls that were told, by their numbers; one bit stands for all above.
 static TOLD: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+/// Those that are to be told by [`tell_rest`].
+static UNTOLD: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 
 /// From now on tells what is refused.
 pub(super) fn listen() -> Result<(), SandboxError> {
@@ -35,6 +40,19 @@ pub(super) fn listen() -> Result<(), SandboxError> {
         .map_err(|errno| SandboxError::system("listen for refused system calls", errno))?;
     Ok(())
 }
+
+/// Says what was refused while a screen was shown that a line would have torn.
+pub fn tell_rest() {
+    for (place, bits) in UNTOLD.iter().enumerate() {
+        let bits = bits.swap(0, Ordering::Relaxed);
+        for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
+            say(format_args!("{REFUSED} {}{ADVICE}", place * 64 + bit));
+        }
+    }
+}
+
+const REFUSED: &str = "the sandbox refused system call";
+const ADVICE: &str = ", which fails now; please report it, and see --no-sandbox";
 
 /// Octets of what is said at most.
 const LINE: usize = 512;
@@ -48,9 +66,13 @@ extern "C" fn refused(_signal: c_int, _info: *mut siginfo_t, context: *mut c_voi
     let errno = Errno::last_raw();
     let (number, second) = fail(context);
     let file = (number == SYS_openat).then(|| text(second)).flatten();
-    let glibcs = file.is_some_and(|file| GLIBCS.contains(&file));
-    if !glibcs && is_first(number) {
-        tell(number, file);
+    let needless = file.is_some_and(|file| NEEDLESS.contains(&file));
+    if !needless && is_first(number, &TOLD) {
+        if say::holds() {
+            is_first(number, &UNTOLD);
+        } else {
+            tell(number, file);
+        }
     }
     Errno::set_raw(errno);
 }
@@ -64,22 +86,19 @@ fn text<'a>(address: u64) -> Option<&'a CStr> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
-fn is_first(number: i64) -> bool {
+/// Notes a call; tells whether it was not noted before.
+fn is_first(number: i64, noted: &[AtomicU64; 8]) -> bool {
     let place = usize::try_from(number).unwrap_or(usize::MAX);
-    let place = place.min(64 * TOLD.len() - 1);
+    let place = place.min(64 * noted.len() - 1);
     let bit = 1 << (place % 64);
-    let told = TOLD.get(place / 64);
+    let told = noted.get(place / 64);
     told.is_some_and(|told| told.fetch_or(bit, Ordering::Relaxed) & bit == 0)
 }
 
 fn tell(number: i64, file: Option<&CStr>) {
     let mut line = Cursor::new([0; LINE]);
     // What is too long is cut, and there is nobody to tell where standard error is gone.
-    let _ = write!(
-        line,
-        "synfin: the sandbox refused system call {number}, which fails now; please report it, and see \
-         --no-sandbox"
-    );
+    let _ = write!(line, "synfin: {REFUSED} {number}{ADVICE}");
     if let Some(file) = file {
         let _ = write!(line, " (it would have opened {file:?})");
     }

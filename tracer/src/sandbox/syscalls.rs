@@ -23,8 +23,15 @@ pub enum Task {
         /// Segments are counted.
         accounts: bool,
     },
+    /// The same, shown on a terminal, of which keys are read.
+    Top {
+        /// Segments are counted.
+        accounts: bool,
+    },
     /// Reads captures that are open.
     Read,
+    /// Shows captures that are open on a terminal, of which keys are read.
+    Replay,
     /// Follows interfaces and attaches to them.
     Attach,
 }
@@ -86,12 +93,21 @@ pub(super) fn restrict(task: Task) -> Result<usize, String> {
 pub fn calls(task: Task) -> Calls {
     let controls = match task {
         Task::Attach => &INTERFACE[..],
-        Task::Trace { .. } | Task::Read => &TERMINAL,
+        Task::Trace { .. } | Task::Read => &TERMINAL[..],
+        Task::Top { .. } | Task::Replay => &SCREEN,
     };
     let mut calls = shared(controls);
     match task {
         Task::Trace { accounts } => calls.extend(tracing(accounts)),
+        Task::Top { accounts } => {
+            calls.extend(tracing(accounts));
+            calls.push(Call::new("read", libc::SYS_read));
+        }
         Task::Read => calls.push(Call::new("read", libc::SYS_read)),
+        Task::Replay => {
+            calls.extend(waiting());
+            calls.push(Call::new("read", libc::SYS_read));
+        }
         Task::Attach => calls.extend(attaching()),
     }
     calls
@@ -161,17 +177,25 @@ fn tracing(accounts: bool) -> Calls {
     } else {
         &MAP_COMMANDS[..1]
     };
-    vec![
+    let mut calls = waiting();
+    calls.extend([
         Call::new("bpf", libc::SYS_bpf).only(Only::argument(0, commands)),
+        Call::new("epoll_ctl", libc::SYS_epoll_ctl),
+        // The process that attaches is told to end.
+        Call::new("shutdown", libc::SYS_shutdown),
+    ]);
+    calls
+}
+
+/// Waiting for several things at once, signals among them.
+fn waiting() -> Calls {
+    vec![
         #[cfg(target_arch = "x86_64")]
         Call::new("epoll_wait", libc::SYS_epoll_wait),
         Call::new("epoll_pwait", libc::SYS_epoll_pwait)
             .elsewhere("musl, and every libc on other architectures"),
-        Call::new("epoll_ctl", libc::SYS_epoll_ctl),
         Call::new("recvfrom", libc::SYS_recvfrom),
         Call::new("sendto", libc::SYS_sendto),
-        // The process that attaches is told to end.
-        Call::new("shutdown", libc::SYS_shutdown),
     ]
 }
 
@@ -199,6 +223,15 @@ const FAMILIES: [i32; 2] = [libc::AF_NETLINK, libc::AF_UNIX];
 
 /// Whether something is a terminal, and how wide it is; newer versions of glibc ask by TCGETS2.
 const TERMINAL: [i64; 3] = [libc::TCGETS as i64, 0x802c_542a, libc::TIOCGWINSZ as i64];
+
+/// The same, and how it takes keys, which is given back at the end; glibc sets that by TCSETS or TCSETS2.
+const SCREEN: [i64; 5] = [
+    TERMINAL[0],
+    TERMINAL[1],
+    TERMINAL[2],
+    libc::TCSETS as i64,
+    0x402c_542b,
+];
 
 /// What an interface's number is (netdevice(7)).
 const INTERFACE: [i64; 1] = [libc::SIOCGIFINDEX as i64];
@@ -297,7 +330,12 @@ mod tests {
 
     #[test]
     fn the_list_has_nothing_that_reaches_beyond_the_process() {
-        for task in [Task::Trace { accounts: true }, Task::Read] {
+        for task in [
+            Task::Trace { accounts: true },
+            Task::Top { accounts: true },
+            Task::Read,
+            Task::Replay,
+        ] {
             for call in calls(task) {
                 let far = [
                     "open", "exec", "socket", "connect", "ptrace", "kill", "mount", "set",

@@ -13,11 +13,11 @@ mod json;
 mod ladder;
 mod notes;
 mod numbers;
-mod paint;
+pub(crate) mod paint;
 mod servers;
 pub(crate) mod services;
 mod summary;
-mod verdict;
+pub(crate) mod verdict;
 mod zeek;
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub struct Clause {
 }
 
 impl Clause {
-    pub(super) fn new(tone: Tone, text: impl Into<String>) -> Self {
+    pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self {
             tone,
             text: text.into(),

@@ -57,6 +57,19 @@ pub(super) fn verdict(connection: &Connection) -> Vec<Clause> {
     clauses
 }
 
+/// The one clause that says the most: a failure, else what is odd, else how it closed, or that it is open.
+pub(crate) fn gist(connection: &Connection) -> Clause {
+    let mut clauses = Vec::with_capacity(4);
+    opened(connection, &mut clauses);
+    closed(connection, &mut clauses);
+    let first = |tone: Tone| clauses.iter().position(|clause| clause.tone == tone);
+    let place = first(Tone::Bad).or_else(|| first(Tone::Odd));
+    let place = place.unwrap_or(clauses.len().saturating_sub(1));
+    // How it opened is always told.
+    let gist = clauses.into_iter().nth(place);
+    gist.unwrap_or_else(|| Clause::new(Tone::Plain, ""))
+}
+
 /// Why it failed or is odd.
 pub(super) fn explained(connection: &Connection) -> Vec<Clause> {
     let diagnoses = diagnose(connection).into_iter();
@@ -281,7 +294,7 @@ fn carried(connection: &Connection, opened: bool) -> Option<Clause> {
 }
 
 /// A count of octets: `26 B`, `≥ 26 B` where it is a lower bound, `?` where nothing is known.
-pub(super) fn amount(bytes: Option<Bytes>) -> String {
+pub(crate) fn amount(bytes: Option<Bytes>) -> String {
     match bytes.map(|Bytes { count, basis, .. }| (count, basis)) {
         None | Some((0, BytesBasis::Acknowledged)) => "?".to_owned(),
         Some((count, BytesBasis::Acknowledged)) => format!("≥ {}", Octets(count)),
@@ -297,6 +310,14 @@ mod tests {
 
     fn said(connection: &Connection) -> String {
         text(&verdict(connection))
+    }
+
+    #[test]
+    fn the_gist_is_the_failure_or_the_close() {
+        let gist = |connection: &Connection| gist(connection).text;
+        assert_eq!(gist(&ftp()), "closed by server, four-way");
+        assert!(gist(&no_reply()).starts_with("no reply to "));
+        assert!(gist(&probe()).starts_with("probe: "));
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub use capture::{CaptureError, Captures, News, Next, Packet};
 pub use cell::Cell;
 pub use clock::Clock;
 pub use record::Record;
-pub use ring::Ring;
+pub use ring::{Fill, Ring};
 pub use tracker::Tracker;

@@ -20,12 +20,25 @@ const EMPTY_TURNS: u32 = 50;
 /// Events taken in one turn at most, so that timers and signals are served under any load.
 const TURN_EVENTS: usize = 16_384;
 
+/// What the kernel keeps before each record, in octets (BPF_RINGBUF_HDR_SZ); records lie at multiples of it.
+const HEADER: u64 = 8;
+
+/// How full the ring was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// Octets that were taken in one turn, at the most; as many lay in it at least.
+    pub octets: u64,
+    /// Octets that there is room for.
+    pub size: u64,
+}
+
 /// The reading end of the ring.
 pub struct Ring {
     ring: AsyncFd<RingBuf<MapData>>,
     /// The programs look here whether to wake the reader up.
     asleep: Cell,
     mood: Mood,
+    fill: Fill,
     bad: u64,
     last_bad: Option<BadEvent>,
 }
@@ -43,11 +56,11 @@ enum Mood {
 }
 
 impl Ring {
-    /// Takes the ring of the programs.
+    /// Takes the ring of the programs, which is of this size in octets.
     ///
     /// # Errors
     /// Where it was taken already, or cannot be waited on.
-    pub fn new(programs: &mut Programs) -> Result<Self, AttachError> {
+    pub fn new(programs: &mut Programs, size: u32) -> Result<Self, AttachError> {
         let ring = programs.take_events()?;
         // SAFETY: a ring keeps its descriptor from its creation until it is dropped.
         let ring = unsafe { AsyncFd::register(ring) };
@@ -55,6 +68,10 @@ impl Ring {
             ring: ring.map_err(io::Error::from)?,
             asleep: programs.reader_cell()?,
             mood: Mood::Awake(0),
+            fill: Fill {
+                octets: 0,
+                size: size.into(),
+            },
             bad: 0,
             last_bad: None,
         })
@@ -77,11 +94,13 @@ impl Ring {
     /// Takes the events that are there, up to a turn's worth; gives how many they were.
     pub fn drain(&mut self, mut take: impl FnMut(&Record)) -> usize {
         let mut taken = 0;
+        let mut octets = 0;
         let ring = self.ring.get_mut();
         while taken < TURN_EVENTS
             && let Some(record) = ring.next()
         {
             taken += 1;
+            octets += HEADER + (record.len() as u64).next_multiple_of(HEADER);
             match Record::decode(&record) {
                 Ok(record) => take(&record),
                 Err(error) => {
@@ -90,6 +109,7 @@ impl Ring {
                 }
             }
         }
+        self.fill.octets = self.fill.octets.max(octets);
         self.mood = match (taken, self.mood) {
             (TURN_EVENTS.., _) => Mood::Behind,
             (1.., Mood::DozingOff | Mood::Asleep) => {
@@ -105,6 +125,15 @@ impl Ring {
             (0, Mood::DozingOff | Mood::Asleep) => Mood::Asleep,
         };
         taken
+    }
+
+    /// How full it was at the most since this was asked for the last time.
+    pub const fn fill(&mut self) -> Fill {
+        let empty = Fill {
+            octets: 0,
+            ..self.fill
+        };
+        std::mem::replace(&mut self.fill, empty)
     }
 
     /// Records of the ring that were no events of this version, and what was wrong with the last.

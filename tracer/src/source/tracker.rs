@@ -178,6 +178,15 @@ impl<N: Copy + Default> Tracker<N> {
         }
     }
 
+    /// What is counted of a connection.
+    #[must_use]
+    pub fn counted(&self, key: &Key) -> Option<Accounts> {
+        let hash = self.hasher.hash_one(key);
+        let table = self.table.borrow();
+        let place = table.find(hash, |place| place.is_of(key, hash))?;
+        self.accounts.then(|| place.kept.ledgers.accounts())
+    }
+
     /// Forgets a connection; gives what was counted of it.
     pub fn forget(&self, key: &Key) -> Option<Accounts> {
         self.latest.borrow_mut().take_if(|kept| kept.key == *key);
