@@ -265,7 +265,7 @@ fn judged(one: &Connection, sees_all: bool, again: u64) -> Result<()> {
     let bytes = (one.client.bytes, one.server.bytes);
     ensure!(bytes == (Some(8), Some(8)), "{name}: {bytes:?} octets");
     for (anomaly, count) in &one.anomalies {
-        let sent_again = ["fin_retransmitted", "synack_retransmitted"].contains(&&**anomaly);
+        let sent_again = record::OF_SENDING_AGAIN.contains(&&**anomaly);
         ensure!(
             sent_again && *count <= again,
             "{name}: {count} {anomaly}, {again} sent again"

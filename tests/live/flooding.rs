@@ -19,9 +19,9 @@ use synfin_tests::suite::Case;
 /// SYNs of the flood, of which so many are sent at once: no more than a wire holds.
 const FLOOD: u32 = 100_000;
 const BURST: u32 = 200;
-/// A threshold far below what any machine sends, so that the flood is one wherever the test runs; and a
+/// A threshold far below what any machine sends, emulated or not, so that the flood is one wherever the test runs; and a
 /// budget far above it, so that nothing is held back however fast it is: that would mark what is listed.
-const RATES: [&str; 4] = ["--flood-threshold", "2000", "--unproved-rate", "10000000"];
+const RATES: [&str; 4] = ["--flood-threshold", "200", "--unproved-rate", "10000000"];
 /// A server for the flood, and others for the rest.
 const FLOODED: u16 = 443;
 const REFUSING: u16 = 5432;

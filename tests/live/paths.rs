@@ -273,7 +273,7 @@ fn is_one(connection: &Connection, size: u64, account: bool, again: u64) -> Resu
         (Some(0), Some(size))
     );
     for (anomaly, count) in &connection.anomalies {
-        let sent_again = ["fin_retransmitted", "synack_retransmitted"].contains(&&**anomaly);
+        let sent_again = record::OF_SENDING_AGAIN.contains(&&**anomaly);
         ensure!(
             sent_again && *count <= again,
             "{count} {anomaly}, {again} sent again"

@@ -127,33 +127,36 @@ fn a_screen_shows_connections_as_they_open_fail_and_are_reset() -> Result<()> {
     Ok(())
 }
 
+/// How a conversation goes on, and what is shown of it then, how often.
+type Change = (fn(Conversation) -> Conversation, &'static str, usize);
+
 fn a_ladder_grows_while_its_connection_lives() -> Result<()> {
     let link = Link::silent()?;
     let tmux = watch(&link, (120, 40), &[])?;
     let wire = Wire::of(&link)?;
-    let talk = Conversation::between(
+    let mut talk = Conversation::between(
         (([10, 1, 1, 2], 40_000).into(), 1_000),
         (([10, 1, 1, 1], 21).into(), 2_000),
     );
+    let count = |shown: &str, what: &str| shown.matches(what).count();
+    let steps: [Change; 4] = [
+        (Conversation::syn, "── SYN ", 1),
+        (Conversation::syn_ack, "─ SYN,ACK", 1),
+        (|talk| talk.ack(Sender::Client), "✓ acknowledges Y", 1),
+        (|talk| talk.close(Sender::Client), "FIN,ACK", 2),
+    ];
     let mut played = 0;
-    let mut see = |talk: &Conversation, what: &str, times: usize| {
+    for (go_on, what, times) in steps {
+        talk = go_on(talk);
         for (sender, frame) in talk.frames().skip(played) {
             match sender {
                 Sender::Client => wire.ingress(&frame.octets())?,
                 Sender::Server => wire.egress(&frame.octets())?,
             }
-            played += 1;
         }
-        let seen = |shown: &str| shown.matches(what).count() >= times;
-        tmux.await_shown(what, seen).map(drop)
-    };
-    let talk = talk.syn();
-    see(&talk, "── SYN ", 1)?;
-    let talk = talk.syn_ack();
-    see(&talk, "─ SYN,ACK", 1)?;
-    let talk = talk.ack(Sender::Client);
-    see(&talk, "✓ acknowledges Y", 1)?;
-    see(&talk.close(Sender::Client), "FIN,ACK", 2)?;
+        played = talk.frames().count();
+        tmux.await_shown(what, |shown| count(shown, what) >= times)?;
+    }
     tmux.await_shown("the last record", |shown| {
         shown.contains("closed by client") && !shown.contains("growing")
     })?;

@@ -34,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_tracer_of_roots_has_nothing_left_on_any_thread,
         a_tracer_becomes_whom_it_is_told_to,
         a_reader_of_roots_has_nothing_left_on_any_thread,
+        who_makes_a_report_for_root_has_nothing_left_on_any_thread,
         without_sandbox_it_says_so_and_stays_what_it_was,
         a_user_who_is_not_there_is_refused,
     ];
@@ -80,12 +81,26 @@ fn a_tracer_becomes_whom_it_is_told_to() -> Result<()> {
 }
 
 fn a_reader_of_roots_has_nothing_left_on_any_thread() -> Result<()> {
+    reads_without_anything(&["read", "--format", "json"])
+}
+
+fn who_makes_a_report_for_root_has_nothing_left_on_any_thread() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let page = scratch.file("report.html");
+    reads_without_anything(&["report", "-o", &page.to_string_lossy()])?;
+    // The one that puts it there is another process, and looks at nothing.
+    ensure!(page.is_file(), "there is no page");
+    Ok(())
+}
+
+/// That no thread has anything left while it reads from a pipe.
+fn reads_without_anything(words: &[&str]) -> Result<()> {
     let scratch = Scratch::new()?;
     let octets = fs::read(talk::captured(&scratch, 1)?)?;
     let pipe = scratch.file("pipe");
     mkfifo(&pipe, Mode::S_IRWXU).context("make a pipe")?;
     let mut command = Command::new(requirement::daemon());
-    let mut reader = Background::start(command.args(["read", "--format", "json"]).arg(&pipe))?;
+    let reader = Background::start(command.args(words).arg(&pipe))?;
     let mut input = fs::File::options().write(true).open(&pipe)?;
     input.write_all(&octets)?;
     // Told, though nothing says yet that the pipe ends: all threads are at work.
@@ -102,10 +117,11 @@ fn a_reader_of_roots_has_nothing_left_on_any_thread() -> Result<()> {
     })?;
     privileges::ensure_none(&threads, false)?;
     drop(input);
-    reader.wait_for_stdout("a connection", |text| {
-        text.contains("established").then_some(())
-    })?;
-    daemon::ended_well(&reader.wait()?)
+    let output = reader.wait()?;
+    daemon::ended_well(&output)?;
+    let said = format!("{}{}", output.stdout, output.stderr);
+    ensure!(said.contains("established"), "{said}");
+    Ok(())
 }
 
 fn without_sandbox_it_says_so_and_stays_what_it_was() -> Result<()> {

@@ -88,6 +88,7 @@ impl Browser {
     /// # Errors
     /// Where it cannot be opened.
     pub fn open(&self, page: &Path) -> Result<()> {
+        let page = page.canonicalize().context("look for the page")?;
         let url = format!("file://{}", page.display());
         self.command("url", &json!({ "url": url })).map(|_| ())
     }

@@ -7,6 +7,14 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 
+/// What is odd of a connection where a segment was sent again that had arrived: a FIN may be answered by a
+/// RST of a host that has forgotten the connection.
+pub const OF_SENDING_AGAIN: [&str; 3] = [
+    "fin_retransmitted",
+    "synack_retransmitted",
+    "rst_after_close",
+];
+
 /// One line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -106,6 +106,7 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
         "takes minutes; --test kernel has fewer frames",
     ),
     ("cargo xtask test --kernel 6.1", "takes minutes"),
+    ("cargo xtask test --kernel 6.1 --quick", "takes minutes"),
     (
         "cargo xtask test --report",
         "is what --test live devices does",

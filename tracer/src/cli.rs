@@ -317,7 +317,7 @@ fn wishes(
     }
 }
 
-/// What is to be known of these options before they are followed.
+/// What is to be known before these are traced.
 fn warning(interfaces: &[String], xdp_mode: XdpMode, account: bool) -> Option<&'static str> {
     (counts_copies(interfaces, account) && xdp_mode == XdpMode::Native).then_some(
         "behind native XDP segments are put together (GRO): retransmissions of a connection that \

@@ -65,10 +65,10 @@ pub fn run(options: &Top) -> anyhow::Result<()> {
 async fn watch(options: &Top) -> anyhow::Result<()> {
     let mut stop = Stop::of_terminal()?;
     let mut suspend = signal(SignalKind::from_raw(SIGTSTP)).context("listen for SIGTSTP")?;
+    let mut screen = None;
     if let Some(warning) = options.warning() {
         say::say(warning);
     }
-    let mut screen = None;
     let mut live = Live::begin(plan(options)?, &mut stop, || {
         screen = Some(Screen::open()?);
         Ok(())

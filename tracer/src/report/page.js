@@ -314,7 +314,7 @@
   document.documentElement.dataset.ready = Math.round(performance.now());
 })().catch((error) => {
   const trouble = document.getElementById("trouble");
-  trouble.textContent = `The list cannot be shown: ${error.message}. It needs a browser of 2023 or later.`;
+  trouble.textContent = `The list cannot be shown: ${error.message}. It needs a browser of 2024 or later.`;
   trouble.hidden = false;
   throw error;
 });

@@ -47,7 +47,7 @@ impl Options {
 
 /// Seconds that a guest may take from its start to its last word: for all tests of a suite, and for a few.
 pub(crate) const LONG: u32 = 5_400;
-pub(crate) const SHORT: u32 = 600;
+pub(crate) const SHORT: u32 = 1_200;
 
 /// A binary to start in a guest.
 #[derive(Args)]
