@@ -439,13 +439,8 @@ fn one() -> Conversation {
 /// These conversations one after the other, a frame each ms.
 fn capture(talks: &[Conversation]) -> Packets {
     let frames = talks.iter().flat_map(Conversation::frames);
-    let packets = (0..)
-        .zip(frames)
-        .map(|(place, (_, frame))| packet(START_NS + place * MS, &frame.octets()));
-    Packets {
-        link_type: ETHERNET,
-        packets: packets.collect(),
-    }
+    let frames = (0..).zip(frames);
+    Packets::ethernet(frames.map(|(place, (_, frame))| (START_NS + place * MS, frame.octets())))
 }
 
 fn packet(time_ns: u64, octets: &[u8]) -> Packet {

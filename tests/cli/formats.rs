@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::packets::{self, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::process::{self, Output};
 use synfin_tests::requirement::{self, Requirement::Daemon};
 use synfin_tests::scratch::Scratch;
@@ -54,18 +54,10 @@ fn read(arguments: &[&str]) -> Result<Output> {
 /// A capture with a frame each millisecond.
 pub(crate) fn capture(scratch: &Scratch, talks: &[Conversation]) -> Result<PathBuf> {
     let frames = talks.iter().flat_map(Conversation::frames);
-    let packets = frames.zip(0_u64..).map(|((_, frame), ms)| {
-        let octets = frame.octets();
-        Packet {
-            time_ns: 1_795_370_400_000_000_000 + ms * 1_000_000,
-            wire_len: octets.len(),
-            octets,
-        }
-    });
-    let packets = Packets {
-        link_type: packets::ETHERNET,
-        packets: packets.collect(),
-    };
+    let frames = frames
+        .zip(0_u64..)
+        .map(|((_, frame), ms)| (1_795_370_400_000_000_000 + ms * 1_000_000, frame.octets()));
+    let packets = Packets::ethernet(frames);
     let path = scratch.file("talks.pcap");
     packets::write(&packets, &path)?;
     Ok(path)

@@ -13,7 +13,7 @@ use nix::unistd::mkfifo;
 use synfin_tests::cases;
 use synfin_tests::conversation::Conversation;
 use synfin_tests::daemon;
-use synfin_tests::packets::{self, ETHERNET, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::process::{self, Background, Output};
 use synfin_tests::requirement::{
     self,
@@ -386,18 +386,10 @@ fn capture(scratch: &Scratch, connections: u16) -> Result<PathBuf> {
         .map(|number| whole(&format!("10.1.1.2:{}", 40_000 + number), "10.1.1.1:80"))
         .collect();
     let frames = talks.iter().flat_map(Conversation::frames);
-    let packets = (0..).zip(frames).map(|(place, (_, frame))| {
-        let octets = frame.octets();
-        Packet {
-            time_ns: 1_700_000_000_000_000_000 + place * 1_000,
-            wire_len: octets.len(),
-            octets,
-        }
-    });
-    let packets = Packets {
-        link_type: ETHERNET,
-        packets: packets.collect(),
-    };
+    let frames = (0..)
+        .zip(frames)
+        .map(|(place, (_, frame))| (1_700_000_000_000_000_000 + place * 1_000, frame.octets()));
+    let packets = Packets::ethernet(frames);
     let file = scratch.file("capture.pcap");
     packets::write(&packets, &file).context("write a capture")?;
     Ok(file)

@@ -15,7 +15,7 @@ use synfin_tests::daemon::{self, REFUSED};
 use synfin_tests::evidence;
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{FAR_V4, Link, NEAR, NEAR_V4};
-use synfin_tests::packets::{self, ETHERNET, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
 use synfin_tests::scratch::Scratch;
 use synfin_tests::services;
@@ -297,20 +297,12 @@ fn a_capture_is_replayed_in_its_own_time_and_as_fast_as_can_be() -> Result<()> {
     let packets = talks.iter().zip(0_u64..).flat_map(|(talk, place)| {
         let frames = talk.frames().zip(0_u64..);
         frames.map(move |((_, frame), step)| {
-            let octets = frame.octets();
-            Packet {
-                time_ns: 1_700_000_000_000_000_000 + place * GAP_NS + step * 1_000_000,
-                wire_len: octets.len(),
-                octets,
-            }
+            let time_ns = 1_700_000_000_000_000_000 + place * GAP_NS + step * 1_000_000;
+            (time_ns, frame.octets())
         })
     });
-    let packets = Packets {
-        link_type: ETHERNET,
-        packets: packets.collect(),
-    };
     let file = scratch.file("two.pcap");
-    packets::write(&packets, &file)?;
+    packets::write(&Packets::ethernet(packets), &file)?;
     let file = file.display().to_string();
     let replay = |speed: &str| {
         let mut command = std::process::Command::new(requirement::daemon());

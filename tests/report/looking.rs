@@ -7,7 +7,7 @@ use serde_json::Value;
 use synfin_tests::browser::Browser;
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::packets::{self, ETHERNET, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::scratch::Scratch;
 use synfin_tests::suite::Case;
 
@@ -180,7 +180,7 @@ fn failures(scratch: &Scratch) -> Result<PathBuf> {
     let talks = talks
         .into_iter()
         .chain([six.open().close(Sender::Server), later]);
-    let mut packets: Vec<_> = talks
+    let mut frames: Vec<_> = talks
         .flat_map(|talk| {
             let times = talk.times_ns().collect::<Vec<_>>();
             let frames = talk
@@ -189,21 +189,11 @@ fn failures(scratch: &Scratch) -> Result<PathBuf> {
                 .collect::<Vec<_>>();
             times.into_iter().zip(frames)
         })
-        .map(|(time_ns, octets)| Packet {
-            time_ns: 1_700_000_000_000_000_000 + time_ns,
-            wire_len: octets.len(),
-            octets,
-        })
+        .map(|(time_ns, octets)| (1_700_000_000_000_000_000 + time_ns, octets))
         .collect();
-    packets.sort_by_key(|packet| packet.time_ns);
+    frames.sort_by_key(|(time_ns, _)| *time_ns);
     let file = scratch.file("failures.pcap");
-    packets::write(
-        &Packets {
-            link_type: ETHERNET,
-            packets,
-        },
-        &file,
-    )?;
+    packets::write(&Packets::ethernet(frames), &file)?;
     Ok(file)
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::frames::patch;
-use synfin_tests::packets::{self, ETHERNET, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::scratch::Scratch;
 use synfin_tests::suite::Case;
 
@@ -96,7 +96,7 @@ fn capture(scratch: &Scratch) -> Result<PathBuf> {
             .close(Sender::Client),
     );
     let reset = octets(from().open().data(Sender::Client, 5).rst(Sender::Server));
-    let mut packets = Vec::new();
+    let mut frames = Vec::new();
     for number in 0..CONNECTIONS {
         let talk = if number % RESET == 0 { &reset } else { &whole };
         for (place, (sender, frame)) in (0..).zip(talk) {
@@ -105,22 +105,12 @@ fn capture(scratch: &Scratch) -> Result<PathBuf> {
             let second = usize::from(*sender == Sender::Server);
             patch(&mut octets, SOURCE + 4 * second, &address);
             patch(&mut octets, PORTS + 2 * second, &port.to_be_bytes());
-            packets.push(Packet {
-                time_ns: 1_700_000_000_000_000_000 + u64::from(number) * 100_000 + place * 1_000,
-                wire_len: octets.len(),
-                octets,
-            });
+            let time_ns = 1_700_000_000_000_000_000 + u64::from(number) * 100_000 + place * 1_000;
+            frames.push((time_ns, octets));
         }
     }
     let file = scratch.file("many.pcap");
-    packets::write(
-        &Packets {
-            link_type: ETHERNET,
-            packets,
-        },
-        &file,
-    )
-    .context("write a capture")?;
+    packets::write(&Packets::ethernet(frames), &file).context("write a capture")?;
     Ok(file)
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use synfin_tests::conversation::{Conversation, Sender};
-use synfin_tests::packets::{self, ETHERNET, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::scratch::Scratch;
 
 /// A whole connection.
@@ -29,18 +29,10 @@ fn from(port: u16) -> Conversation {
 pub(crate) fn captured(scratch: &Scratch, connections: u16) -> Result<PathBuf> {
     let talks: Vec<_> = (0..connections).map(|n| whole(10_000 + n)).collect();
     let frames = talks.iter().flat_map(Conversation::frames);
-    let packets = (0..).zip(frames).map(|(place, (_, frame))| {
-        let octets = frame.octets();
-        Packet {
-            time_ns: 1_700_000_000_000_000_000 + place * 1_000,
-            wire_len: octets.len(),
-            octets,
-        }
-    });
-    let packets = Packets {
-        link_type: ETHERNET,
-        packets: packets.collect(),
-    };
+    let frames = (0..)
+        .zip(frames)
+        .map(|(place, (_, frame))| (1_700_000_000_000_000_000 + place * 1_000, frame.octets()));
+    let packets = Packets::ethernet(frames);
     let file = scratch.file("whole.pcap");
     packets::write(&packets, &file)?;
     Ok(file)

@@ -38,6 +38,21 @@ pub struct Packets {
     pub packets: Vec<Packet>,
 }
 
+impl Packets {
+    /// Whole Ethernet frames, each with its time.
+    pub fn ethernet(frames: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Self {
+        let packets = frames.into_iter().map(|(time_ns, octets)| Packet {
+            time_ns,
+            wire_len: octets.len(),
+            octets,
+        });
+        Self {
+            link_type: ETHERNET,
+            packets: packets.collect(),
+        }
+    }
+}
+
 /// How an interface of a capture tells its times.
 struct Interface {
     link_type: u32,

@@ -19,7 +19,7 @@ const THREADS: usize = 4;
 
 /// The names of the only cases that are meant, suites in front and apart by commas; all where it is not
 /// set.
-const ONLY: &str = "SYNFIN_ONLY";
+const ONLY: &str = "SYNFIN_TESTS";
 
 /// One test.
 #[derive(Clone, Debug)]

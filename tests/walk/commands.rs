@@ -12,7 +12,7 @@ use synfin_tests::cases;
 use synfin_tests::conversation::{Conversation, Sender};
 use synfin_tests::inject::Wire;
 use synfin_tests::netns::{self, Namespace};
-use synfin_tests::packets::{self, ETHERNET, Packet, Packets};
+use synfin_tests::packets::{self, Packets};
 use synfin_tests::process::{self, Background};
 use synfin_tests::requirement;
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
@@ -243,18 +243,9 @@ fn talk() -> Conversation {
 fn captured() -> Packets {
     let talk = talk();
     let frames = talk.frames().zip(talk.times_ns());
-    let packets = frames.map(|((_, frame), time_ns)| {
-        let octets = frame.octets();
-        Packet {
-            time_ns: 1_700_000_000_000_000_000 + time_ns,
-            wire_len: octets.len(),
-            octets,
-        }
-    });
-    Packets {
-        link_type: ETHERNET,
-        packets: packets.collect(),
-    }
+    Packets::ethernet(
+        frames.map(|((_, frame), time_ns)| (1_700_000_000_000_000_000 + time_ns, frame.octets())),
+    )
 }
 
 fn what_ends_by_itself_does_what_the_readme_says() -> Result<()> {

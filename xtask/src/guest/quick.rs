@@ -4,7 +4,7 @@
 const SEPARATOR: &str = ",";
 
 /// The variable that tells the suites which of their tests are meant.
-pub(crate) const VARIABLE: &str = "SYNFIN_ONLY";
+pub(crate) const VARIABLE: &str = "SYNFIN_TESTS";
 
 /// Tests by suite, module and function.
 const TESTS: [&str; 13] = [
