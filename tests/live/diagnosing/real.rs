@@ -95,11 +95,16 @@ fn client_on(host: &Namespace) -> Result<TcpStream> {
     host.enter(|| Ok(TcpStream::connect_timeout(&server(), wait::limit())?))
 }
 
-/// A client that waits for nothing.
+/// A client that waits for nothing, from any port.
 fn hasty_client(link: &Link) -> Result<OwnedFd> {
+    hasty_client_from(link, 0)
+}
+
+fn hasty_client_from(link: &Link, port: u16) -> Result<OwnedFd> {
     link.far.enter(|| {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+        bind(socket.as_raw_fd(), &address((FAR_V4, port).into())?)?;
         match connect(socket.as_raw_fd(), &address(server())?) {
             Ok(()) | Err(nix::Error::EINPROGRESS) => Ok(socket),
             Err(errno) => Err(errno.into()),
@@ -231,15 +236,24 @@ fn synacks_that_are_dropped_on_their_way() -> Result<()> {
 }
 
 fn a_full_accept_queue() -> Result<()> {
+    const LATE: [u16; 2] = [41_000, 41_001];
+    /// The queue takes one more than it is asked for.
+    const ROOM: usize = 3;
     let link = Link::new()?;
     let listener = listener(&link)?;
-    // There is room for one connection that nobody takes.
-    listen(&listener, Backlog::new(0)?)?;
-    // All begin before one of them is whole.
-    drop_out(&link.far, "tcp dport 8443 tcp flags & (syn | ack) == ack")?;
+    listen(&listener, Backlog::new(i32::try_from(ROOM)?)?)?;
+    // Some begin before the queue is full, and come when it is.
+    drop_out(
+        &link.far,
+        "tcp sport 41000-41001 tcp flags & (syn | ack) == ack",
+    )?;
     let told = traced(&link, &[], |_| {
-        let clients: Vec<_> = (0..3).map(|_| hasty_client(&link)).collect::<Result<_>>()?;
-        await_dropped(&link.far, 3)?;
+        let late = LATE.map(|port| hasty_client_from(&link, port));
+        let late = late.into_iter().collect::<Result<Vec<_>>>()?;
+        await_dropped(&link.far, 2)?;
+        let others = (0..=ROOM)
+            .map(|_| client(&link))
+            .collect::<Result<Vec<_>>>()?;
         let_pass(&link.far)?;
         wait::until("an ACK that finds no room", || {
             let counters = succeed(link.near.command("cat").arg("/proc/net/netstat"))?;
@@ -247,7 +261,7 @@ fn a_full_accept_queue() -> Result<()> {
         })?;
         // The server asks again for what it has not taken.
         await_synacks(&link, 2)?;
-        drop(clients);
+        drop((late, others));
         Ok(())
     })?;
     said(
@@ -319,15 +333,7 @@ fn a_synack_with_a_wrong_number() -> Result<()> {
     drop_in(&link.near, "tcp dport 8443")?;
     let told = traced(&link, &[], |tracer| {
         let wire = Wire::of(&link)?;
-        let client = link.far.enter(|| {
-            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-            let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-            bind(socket.as_raw_fd(), &address((FAR_V4, CLIENT_PORT).into())?)?;
-            match connect(socket.as_raw_fd(), &address(server())?) {
-                Err(nix::Error::EINPROGRESS) => Ok(socket),
-                other => anyhow::bail!("it connects: {other:?}"),
-            }
-        })?;
+        let client = hasty_client_from(&link, CLIENT_PORT)?;
         await_dropped(&link.near, 1)?;
         let mut stale = Frame::new(server(), (FAR_V4, CLIENT_PORT).into());
         stale.macs = [SERVER_MAC, CLIENT_MAC];
