@@ -1,8 +1,11 @@
 //! Every diagnosis on a connection to which it happens: real servers and clients where a host can be brought
 //! to it, and made segments where that would take another system.
 
+mod closings;
+mod hosts;
 mod made;
-mod real;
+mod openings;
+mod transfers;
 
 use std::collections::BTreeSet;
 
@@ -16,15 +19,24 @@ use synfin_tests::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
     let all = cases![[]; every_rule_is_made_to_happen];
-    [all, real::cases(), made::cases()].concat()
+    [
+        all,
+        openings::cases(),
+        closings::cases(),
+        transfers::cases(),
+        made::cases(),
+    ]
+    .concat()
 }
 
 fn every_rule_is_made_to_happen() -> Result<()> {
-    let made: BTreeSet<_> = [real::CODES, made::CODES]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
+    let all = [
+        openings::CODES,
+        closings::CODES,
+        transfers::CODES,
+        made::CODES,
+    ];
+    let made: BTreeSet<_> = all.into_iter().flatten().copied().collect();
     let known: BTreeSet<_> = rules().map(|rule| rule.code).collect();
     assert_eq!(made, known);
     Ok(())
