@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use synfin_tests::cases;
-use synfin_tests::netns::{self, FAR_V4, Link, Namespace};
+use synfin_tests::netns::{self, FAR, FAR_V4, Link, Namespace};
 use synfin_tests::record::Connection;
 use synfin_tests::requirement::Requirement::{Daemon, Root, Tool};
 use synfin_tests::suite::Case;
@@ -21,6 +21,9 @@ pub(super) const CODES: &[&str] = &[
     "no_window_scaling",
 ];
 
+/// Of the segments with data.
+const EACH_TWENTIETH: &str = "tcp dport 8443 meta length > 500 numgen inc mod 20 == 0";
+
 pub(super) fn cases() -> Vec<Case> {
     let plain = cases![&[Root, Daemon];
         a_server_that_does_not_read,
@@ -31,6 +34,11 @@ pub(super) fn cases() -> Vec<Case> {
         data_that_is_dropped_before,
     ];
     [plain, dropping].concat()
+}
+
+/// Has a host send every segment by itself, so that there are many.
+fn one_by_one(host: &Namespace, device: &str) -> Result<()> {
+    host.ip(&["link", "set", device, "gso_max_segs", "1"])
 }
 
 /// Sends so much from this host to a server that reads it all.
@@ -76,10 +84,8 @@ fn a_server_that_does_not_read() -> Result<()> {
 
 fn data_that_is_dropped_beyond() -> Result<()> {
     let link = Link::new()?;
-    drop_in(
-        &link.near,
-        "tcp dport 8443 meta length > 500 numgen random mod 10 < 2",
-    )?;
+    drop_in(&link.near, EACH_TWENTIETH)?;
+    one_by_one(&link.far, FAR)?;
     let told = sent(&link, &link.far, &["--account"], 1 << 20)?;
     said(
         &told,
@@ -104,15 +110,12 @@ fn data_that_is_dropped_before() -> Result<()> {
         host.ip(&["address", "add", address, "dev", device])?;
         host.ip(&["link", "set", device, "up"])?;
     }
+    one_by_one(&beyond, "beyond0")?;
     beyond.ip(&["route", "add", "default", "via", "10.2.0.1"])?;
     link.near
         .ip(&["route", "add", "10.2.0.0/24", "via", &FAR_V4.to_string()])?;
     link.far.sysctl("ipv4/ip_forward", "1")?;
-    rule(
-        &link.far,
-        "forward",
-        "tcp dport 8443 meta length > 500 numgen random mod 10 < 2",
-    )?;
+    rule(&link.far, "forward", EACH_TWENTIETH)?;
     let told = sent(&link, &beyond, &["--account"], 1 << 20)?;
     said(
         &told,
