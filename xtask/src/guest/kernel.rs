@@ -36,6 +36,7 @@ const MODULES: &[&str] = &[
     "ipvlan",
     "macvlan",
     "nf_tables",
+    "nft_numgen",
     "nft_reject_inet",
     "sch_ingress",
     "sch_netem",
