@@ -6,10 +6,20 @@ use anyhow::Result;
 use super::kernel::Kernel;
 
 /// What is not taken along.
-const LEFT_OUT: [(&str, &str); 1] = [(
-    "tshark",
-    "its libraries take 120 MiB, and it takes half a minute to start under emulation",
-)];
+const LEFT_OUT: [(&str, &str); 3] = [
+    (
+        "tshark",
+        "its libraries take 120 MiB, and it takes half a minute to start under emulation",
+    ),
+    (
+        "tmux",
+        "it needs descriptions of terminals and a locale, and what it shows asks nothing of the kernel",
+    ),
+    (
+        "man",
+        "it needs a typesetter, and asks nothing of the kernel",
+    ),
+];
 
 /// What came with a later kernel, and when.
 const CAME_LATER: [(&str, (u32, u32), &str); 1] = [(
