@@ -251,14 +251,13 @@ fn captured() -> Packets {
 fn what_ends_by_itself_does_what_the_readme_says() -> Result<()> {
     let place = Place::new()?;
     for (words, printed) in WALKED {
-        let output = process::run(&mut place.command(&concrete(words, &place))?)?;
-        ensure!(
-            output.status.success(),
-            "`{words}` ended with {}: {}",
-            output.status,
-            output.stderr
-        );
-        let said = format!("{}{}", output.stdout, output.stderr);
+        // It takes as long as it takes: something may have to be fetched or built.
+        let output = place.command(&concrete(words, &place))?.output()?;
+        let [stdout, stderr] = [output.stdout, output.stderr]
+            .map(|octets| String::from_utf8_lossy(&octets).into_owned());
+        let status = output.status;
+        ensure!(status.success(), "`{words}` ended with {status}: {stderr}");
+        let said = format!("{stdout}{stderr}");
         ensure!(
             said.contains(printed),
             "`{words}` does not say {printed:?}: {said}"
