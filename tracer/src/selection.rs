@@ -84,14 +84,7 @@ impl Selection {
     fn is(&self, only: Only, connection: &Connection) -> bool {
         let outcome = connection.open.outcome;
         match only {
-            Only::Failed => matches!(
-                outcome,
-                OpenOutcome::NoReply
-                    | OpenOutcome::Refused
-                    | OpenOutcome::HalfOpen
-                    | OpenOutcome::Rejected
-                    | OpenOutcome::Aborted
-            ),
+            Only::Failed => outcome.is_failure(),
             Only::NoReply => outcome == OpenOutcome::NoReply,
             Only::Refused => outcome == OpenOutcome::Refused,
             Only::HalfOpen => outcome == OpenOutcome::HalfOpen,

@@ -66,15 +66,8 @@ pub(super) const fn closed(kind: CloseKind) -> &'static str {
 pub(super) const fn class(outcome: OpenOutcome) -> &'static str {
     match outcome {
         OpenOutcome::Established => "good",
-        OpenOutcome::NoReply
-        | OpenOutcome::Refused
-        | OpenOutcome::HalfOpen
-        | OpenOutcome::Rejected
-        | OpenOutcome::Aborted => "bad",
-        OpenOutcome::Pending
-        | OpenOutcome::Unobserved
-        | OpenOutcome::Backscatter
-        | OpenOutcome::Probe => "odd",
+        failed if failed.is_failure() => "bad",
+        _ => "odd",
     }
 }
 

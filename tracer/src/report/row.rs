@@ -4,7 +4,6 @@ use std::cmp::{Ordering, Reverse};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::selection::{Only, Selection};
 use crate::timeline::{CloseKind, Connection, OpenOutcome};
 
 use super::reason;
@@ -22,8 +21,7 @@ pub(super) enum Fate {
 
 impl Fate {
     pub(super) fn of(connection: &Connection) -> Self {
-        let failed = Selection::new(vec![Only::Failed], 0);
-        if failed.takes(connection) {
+        if connection.open.outcome.is_failure() {
             Self::Failed
         } else if connection.was_reset() {
             Self::Reset

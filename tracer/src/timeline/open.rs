@@ -59,6 +59,15 @@ impl OpenOutcome {
         }
     }
 
+    /// Whether the opening did not come to be.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::NoReply | Self::Refused | Self::HalfOpen | Self::Rejected | Self::Aborted
+        )
+    }
+
     /// Whether it is told of a connection, and not of a lone segment.
     #[must_use]
     pub const fn is_connection(self) -> bool {

@@ -10,7 +10,7 @@ use synfin_ebpf::flow::Key;
 
 use super::filter::Filter;
 use super::rates::Rates;
-use super::row::{Column, Id, Row, has_failed};
+use super::row::{Column, Id, Row};
 use super::rows::Rows;
 use crate::assembler::{Live, Output};
 use crate::sink::Summary;
@@ -125,7 +125,7 @@ impl Output for Model {
     fn connection(&mut self, connection: Connection, _: u64) {
         self.ended += 1;
         self.summary.record(&connection, true);
-        if has_failed(&connection) {
+        if connection.open.outcome.is_failure() {
             self.rates.failed();
         }
         if connection.was_reset() {

@@ -11,7 +11,7 @@ use crate::diagnosis::diagnose;
 use crate::sink::paint::{Clause, Tone, printable};
 use crate::sink::services;
 use crate::sink::verdict::gist;
-use crate::timeline::{Bytes, CloseKind, Connection, End, OpenOutcome, State};
+use crate::timeline::{Bytes, CloseKind, Connection, End, State};
 
 /// A row's number: it stays the same as long as there is the row.
 pub(super) type Id = u64;
@@ -48,7 +48,7 @@ impl Row {
 
     /// Whether it is kept longer than others.
     pub(super) fn failed(&self) -> bool {
-        has_failed(&self.connection) || self.connection.was_reset()
+        self.connection.open.outcome.is_failure() || self.connection.was_reset()
     }
 
     /// Whether nothing more is expected of it, though its record may not be complete yet.
@@ -101,18 +101,6 @@ fn verdict(connection: &Connection) -> Clause {
     }
 }
 
-/// Whether it did not come to be.
-pub(super) const fn has_failed(connection: &Connection) -> bool {
-    matches!(
-        connection.open.outcome,
-        OpenOutcome::NoReply
-            | OpenOutcome::Refused
-            | OpenOutcome::HalfOpen
-            | OpenOutcome::Rejected
-            | OpenOutcome::Aborted
-    )
-}
-
 /// The connection that a record is of.
 pub(super) fn key(connection: &Connection) -> Key {
     let ends = [&connection.client, &connection.server].map(endpoint);
@@ -139,7 +127,7 @@ fn words(connection: &Connection, open: bool, gist: &str) -> String {
         if open { "open" } else { "closed" },
         connection.open.outcome.name(),
     );
-    if has_failed(connection) {
+    if connection.open.outcome.is_failure() {
         words.push_str(" failed");
     }
     if connection.was_reset() {
