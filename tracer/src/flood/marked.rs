@@ -1,10 +1,7 @@
 //! Marks the openings that may lack segments because some were held back.
 
-use std::net::IpAddr;
-
 use synfin_ebpf::account::Accounts;
 use synfin_ebpf::flow::Key;
-use synfin_ebpf::segment::{Address, Endpoint};
 
 use super::Flood;
 use crate::assembler::{Live, Output};
@@ -32,7 +29,7 @@ impl<O: Output> Output for Marked<'_, O> {
     fn connection(&mut self, mut connection: Connection, at_ns: u64) {
         // What completed was proved with all of its opening.
         if connection.open.outcome != OpenOutcome::Established {
-            let ends = [&connection.client, &connection.server].map(endpoint);
+            let ends = [&connection.client, &connection.server].map(End::endpoint);
             let first_ns = connection.started_ns;
             connection.observation_gap |= self.flood.touches(&ends, first_ns, self.now_ns);
         }
@@ -41,16 +38,5 @@ impl<O: Output> Output for Marked<'_, O> {
 
     fn forget(&mut self, key: &Key) -> Option<Accounts> {
         self.output.forget(key)
-    }
-}
-
-fn endpoint(end: &End) -> Endpoint {
-    let address = match end.address {
-        IpAddr::V4(address) => Address::v4(address.octets()),
-        IpAddr::V6(address) => Address::v6(address.octets()),
-    };
-    Endpoint {
-        address,
-        port: end.port,
     }
 }

@@ -109,6 +109,19 @@ pub struct End {
 }
 
 impl End {
+    /// As segments have it.
+    #[must_use]
+    pub const fn endpoint(&self) -> Endpoint {
+        let address = match self.address {
+            IpAddr::V4(address) => Address::v4(address.octets()),
+            IpAddr::V6(address) => Address::v6(address.octets()),
+        };
+        Endpoint {
+            address,
+            port: self.port,
+        }
+    }
+
     /// Address and port.
     #[must_use]
     pub const fn socket(&self) -> SocketAddr {

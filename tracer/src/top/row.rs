@@ -1,11 +1,9 @@
 //! One connection as the table shows it.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use synfin_ebpf::flow::Key;
-use synfin_ebpf::segment::{Address, Endpoint};
 
 use crate::diagnosis::diagnose;
 use crate::sink::paint::{Clause, Tone, printable};
@@ -103,19 +101,8 @@ fn verdict(connection: &Connection) -> Clause {
 
 /// The connection that a record is of.
 pub(super) fn key(connection: &Connection) -> Key {
-    let ends = [&connection.client, &connection.server].map(endpoint);
+    let ends = [&connection.client, &connection.server].map(End::endpoint);
     Key::of(&ends, connection.scope).0
-}
-
-fn endpoint(end: &End) -> Endpoint {
-    let address = match end.address {
-        IpAddr::V4(address) => Address::v4(address.octets()),
-        IpAddr::V6(address) => Address::v6(address.octets()),
-    };
-    Endpoint {
-        address,
-        port: end.port,
-    }
 }
 
 fn words(connection: &Connection, open: bool, gist: &str) -> String {
