@@ -312,13 +312,14 @@ fn put(out: &mut String, text: impl std::fmt::Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::diagnose;
     use crate::sink::fixtures;
 
     fn totals() -> Totals {
         let mut totals = Totals::new();
         fixtures::all()
             .iter()
-            .for_each(|(_, connection)| totals.count(connection));
+            .for_each(|(_, connection)| totals.count(connection, &diagnose(connection)));
         totals
     }
 

@@ -6,6 +6,7 @@ use super::best::Best;
 use super::ladder;
 use super::row::{Fate, Listed, Rank, Row, Shown};
 use super::totals::Totals;
+use crate::diagnosis::{Diagnosis, diagnose};
 use crate::sink::{Drawing, LiveStep, Sink};
 use crate::timeline::Connection;
 
@@ -48,13 +49,14 @@ impl Gatherer {
 
     /// Takes a record.
     pub fn take(&self, connection: &Connection) {
+        // Diagnosed and rendered while others may gather.
+        let diagnoses = diagnose(connection);
         let rank = Rank::from(connection);
-        if !self.lock().count(connection, rank) {
+        if !self.lock().count(connection, &diagnoses, rank) {
             return;
         }
-        // Rendered while others may gather.
         let listed = Listed {
-            row: Row::from(connection),
+            row: Row::new(connection, &diagnoses),
             ladder: ladder::encoded(&Drawing::from(connection)).into(),
         };
         self.lock().list(listed);
@@ -88,8 +90,8 @@ impl Sink for Gatherer {
 
 impl Collection {
     /// Counts a record; tells whether the list has room for it.
-    fn count(&mut self, connection: &Connection, rank: Rank) -> bool {
-        self.totals.count(connection);
+    fn count(&mut self, connection: &Connection, diagnoses: &[Diagnosis], rank: Rank) -> bool {
+        self.totals.count(connection, diagnoses);
         if let Some(ns) = connection.open.rtt.total {
             let key = (ns, rank);
             if self.slowest.has_room(|least| key > least.key) {

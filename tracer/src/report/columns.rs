@@ -123,13 +123,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::diagnosis::diagnose;
     use crate::report::row::Row;
     use crate::sink::fixtures;
 
     #[test]
     fn columns_are_as_long_as_the_list_and_texts_are_there_once() {
         let rows = fixtures::all().into_iter().map(|(_, connection)| Listed {
-            row: Row::from(&connection),
+            row: Row::new(&connection, &diagnose(&connection)),
             ladder: Box::default(),
         });
         let list: Vec<_> = rows.collect();

@@ -294,7 +294,7 @@ fn table<'a>(
          <th scope=\"col\" class=\"number\">handshake</th><th scope=\"col\">why</th></tr></thead><tbody>",
     );
     for connection in connections {
-        let row = Row::from(connection);
+        let row = Row::new(connection, &diagnosis::diagnose(connection));
         let drawing = Drawing::from(connection);
         put(
             out,

@@ -1,15 +1,14 @@
 //! Why a connection failed, or what was odd about it, in a line.
 
 use super::row::Fate;
-use crate::diagnosis::{Diagnosis, diagnose};
+use crate::diagnosis::Diagnosis;
 use crate::sink::Drawing;
 use crate::timeline::Connection;
 
 /// What is diagnosed, or for want of that what became of a connection that failed; nothing where nothing was
 /// odd.
-pub(super) fn of(connection: &Connection) -> String {
-    let diagnoses = diagnose(connection).into_iter();
-    let texts: Vec<_> = diagnoses.map(|Diagnosis { text, .. }| text).collect();
+pub(super) fn of(connection: &Connection, diagnoses: &[Diagnosis]) -> String {
+    let texts: Vec<_> = diagnoses.iter().map(|one| one.text.as_str()).collect();
     if !texts.is_empty() || Fate::of(connection) == Fate::Well {
         return texts.join(" · ");
     }
@@ -23,16 +22,18 @@ pub(super) fn of(connection: &Connection) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::diagnose;
     use crate::sink::fixtures;
 
     #[test]
     fn whatever_failed_has_a_reason_and_what_is_well_has_none() {
         for (name, connection) in fixtures::all() {
-            let reason = of(&connection);
+            let reason = of(&connection, &diagnose(&connection));
             if Fate::of(&connection) != Fate::Well {
                 assert!(!reason.is_empty(), "{name}");
             }
         }
-        assert_eq!(of(&fixtures::ftp()), "");
+        let ftp = fixtures::ftp();
+        assert_eq!(of(&ftp, &diagnose(&ftp)), "");
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::diagnosis::Diagnosis;
 use crate::timeline::{CloseKind, Connection, OpenOutcome};
 
 use super::reason;
@@ -50,8 +51,8 @@ pub(super) struct Row {
     pub(super) reason: Box<str>,
 }
 
-impl From<&Connection> for Row {
-    fn from(connection: &Connection) -> Self {
+impl Row {
+    pub(super) fn new(connection: &Connection, diagnoses: &[Diagnosis]) -> Self {
         Self {
             fate: Fate::of(connection),
             handshake_ns: connection.open.rtt.total,
@@ -64,7 +65,7 @@ impl From<&Connection> for Row {
             duration_ns: connection.duration_ns,
             up: connection.client.bytes.map(|bytes| bytes.count),
             down: connection.server.bytes.map(|bytes| bytes.count),
-            reason: reason::of(connection).into(),
+            reason: reason::of(connection, diagnoses).into(),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::collection::Gatherer;
 use super::inputs::Inputs;
 use super::markup::Text;
 use super::page;
+use crate::diagnosis::diagnose;
 use crate::sink::arbitrary::{config, connection};
 use crate::sink::fixtures;
 use crate::timeline::Connection;
@@ -95,7 +96,7 @@ fn every_failed_connection_is_there_with_its_reason_and_ladder() {
     );
     for (name, connection) in fixtures::all() {
         if super::row::Fate::of(&connection) != super::row::Fate::Well {
-            let reason = Text(super::reason::of(&connection)).to_string();
+            let reason = Text(super::reason::of(&connection, &diagnose(&connection))).to_string();
             assert!(page.contains(&reason), "{name}: {reason}");
         }
     }

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use super::row::Fate;
 use super::timeline::TimeLine;
-use crate::diagnosis::diagnose;
+use crate::diagnosis::Diagnosis;
 use crate::timeline::{CloseKind, Connection, OpenOutcome};
 
 /// Handshake times from a microsecond to an hour; what lies outside counts as the nearest of them.
@@ -86,7 +86,7 @@ impl Totals {
     }
 
     /// Counts a record.
-    pub(super) fn count(&mut self, connection: &Connection) {
+    pub(super) fn count(&mut self, connection: &Connection, diagnoses: &[Diagnosis]) {
         let outcome = connection.open.outcome;
         one_more(&mut self.opened, outcome as usize);
         self.gaps += u64::from(connection.observation_gap);
@@ -98,7 +98,7 @@ impl Totals {
         if matches!(outcome, OpenOutcome::Established | OpenOutcome::Unobserved) {
             one_more(&mut self.closed, connection.close.kind as usize);
         }
-        for diagnosis in diagnose(connection) {
+        for diagnosis in diagnoses {
             *self.diagnoses.entry(diagnosis.code).or_default() += 1;
         }
         let fate = Fate::of(connection);
@@ -171,13 +171,14 @@ fn one_more(counts: &mut [u64], place: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::diagnose;
     use crate::sink::fixtures;
 
     fn counted(connections: &[Connection]) -> Totals {
         let mut totals = Totals::new();
         connections
             .iter()
-            .for_each(|connection| totals.count(connection));
+            .for_each(|connection| totals.count(connection, &diagnose(connection)));
         totals
     }
 
