@@ -12,7 +12,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
 
-use super::netlink::{DATAGRAM_MAX, messages};
+use super::netlink::{DATAGRAM_MAX, messages, refusal};
 
 /// The family that knows the others (`GENL_ID_CTRL`), its question for one (`CTRL_CMD_GETFAMILY`), and the
 /// attributes of a name and a number (`CTRL_ATTR_FAMILY_NAME`, `CTRL_ATTR_FAMILY_ID`).
@@ -87,12 +87,10 @@ fn ask(
     };
     let payload = answer.payload();
     if answer.message_type() == NLMSG_ERROR {
-        let errno = payload
-            .first_chunk()
-            .map_or(0, |octets| i32::from_ne_bytes(*octets));
-        return match errno {
-            0 => Ok(None),
-            errno => Err(io::Error::from_raw_os_error(errno.wrapping_neg())),
+        let refusal = refusal(payload);
+        return match refusal.raw_os_error() {
+            Some(0) => Ok(None),
+            _ => Err(refusal),
         };
     }
     let attributes = NlasIterator::new(payload.get(GENERIC_LEN..).unwrap_or_default());

@@ -119,3 +119,11 @@ pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffe
         NetlinkBuffer::new_checked(first).ok()
     })
 }
+
+/// What the kernel answers instead of what was asked for: an errno below zero, or 0 where nothing is wrong.
+pub(super) fn refusal(payload: &[u8]) -> io::Error {
+    let errno = payload
+        .first_chunk()
+        .map_or(0, |octets| i32::from_ne_bytes(*octets));
+    io::Error::from_raw_os_error(errno.wrapping_neg())
+}

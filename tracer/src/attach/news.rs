@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::MsgFlags;
 
 use super::Device;
-use super::netlink::{DATAGRAM_MAX, Netlink, messages};
+use super::netlink::{DATAGRAM_MAX, Netlink, messages, refusal};
 
 /// The bit of the group of all messages of links.
 const LINKS: u32 = 1 << (libc::RTNLGRP_LINK - 1);
@@ -181,14 +181,6 @@ impl Watch {
         }
         Ok(())
     }
-}
-
-/// What the kernel answers instead of a listing: an errno below zero.
-fn refusal(payload: &[u8]) -> io::Error {
-    let errno = payload
-        .first_chunk()
-        .map_or(0, |octets| i32::from_ne_bytes(*octets));
-    io::Error::from_raw_os_error(errno.wrapping_neg())
 }
 
 /// What a message tells of a link. What cannot be read of it is left out: new kernels tell more.
