@@ -1,9 +1,7 @@
 //! The command `synfin`.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use synfin::cli::{self, Cli, Command};
 use synfin::detach;
 use synfin::diagnosis;
@@ -13,7 +11,7 @@ use synfin::report;
 use synfin::say::say;
 use synfin::top;
 use synfin::trace;
-use synfin::writer::is_closed_pipe;
+use synfin::writer::print;
 
 fn main() -> ExitCode {
     let result = match Cli::parse_checked().command {
@@ -36,14 +34,6 @@ fn main() -> ExitCode {
             say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Prints what a command says; a reader that has heard enough is no error.
-fn print(octets: &[u8]) -> anyhow::Result<()> {
-    match io::stdout().write_all(octets) {
-        Err(error) if !is_closed_pipe(&error) => Err(error).context("write to standard output"),
-        _ => Ok(()),
     }
 }
 

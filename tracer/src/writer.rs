@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::oneshot;
 
 /// Octets that may wait for a slow reader where we can wait as well.
@@ -207,6 +208,17 @@ fn write_all(mut out: impl Write, records: &Receiver<Piece>, room: &Room) -> io:
         result?;
     }
     Ok(())
+}
+
+/// Prints all that a command has to say; a reader that has heard enough is no error.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn print(octets: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().write_all(octets) {
+        Err(error) if !is_closed_pipe(&error) => Err(error).context("write to standard output"),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the reader went away, which is its good right.

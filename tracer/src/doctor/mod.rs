@@ -7,14 +7,12 @@ mod device;
 mod finding;
 mod host;
 
-use std::io::{self, Write as _};
-
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::attach::Device;
 use crate::cli::{Doctor, Trace};
 use crate::netns;
-use crate::writer::is_closed_pipe;
+use crate::writer::print;
 use finding::{Finding, Mark};
 
 /// Looks at the host and its interfaces, and prints what it found.
@@ -42,12 +40,7 @@ pub fn run(options: &Doctor) -> anyhow::Result<()> {
     for (title, findings) in &parts {
         finding::write(title, findings, &mut text);
     }
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if !is_closed_pipe(&error) => {
-            return Err(error).context("write to standard output");
-        }
-        _ => {}
-    }
+    print(text.as_bytes())?;
     let in_the_way = |(_, findings): &&(String, Vec<Finding>)| {
         findings.iter().any(|finding| finding.mark == Mark::Wrong)
     };
