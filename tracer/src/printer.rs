@@ -185,16 +185,21 @@ fn end((endpoint, isn): (Endpoint, Option<Seq>)) -> LiveEnd {
     }
 }
 
-/// As wide as the terminal, in colour where its user has nothing against it (see no-color.org).
+/// Whether the user wants no colours (see no-color.org).
+#[must_use]
+pub fn refuses_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// As wide as the terminal, in colour where its user has nothing against it.
 fn style() -> Style {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let plain = Style::default();
     if !std::io::stdout().is_terminal() {
         return plain;
     }
     Style {
-        colour: !refused && !dumb,
+        colour: !refuses_colour() && !dumb,
         width: terminal_size().map_or(plain.width, |(Width(width), _)| width.into()),
     }
 }

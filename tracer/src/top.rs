@@ -19,7 +19,6 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::env;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -33,6 +32,7 @@ use crate::assembler::USUAL_MAX_STEPS;
 use crate::cli::Top;
 use crate::confine::confine;
 use crate::live::{self, Live, Plan, Stop};
+use crate::printer::refuses_colour;
 use crate::sandbox::{self, Task};
 use crate::say;
 use crate::source::{Captures, Clock};
@@ -229,14 +229,13 @@ struct Show {
 impl Show {
     fn new(mut screen: Screen, options: &Top, title: String) -> anyhow::Result<Self> {
         screen.start()?;
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let now = Instant::now();
         Ok(Self {
             screen,
             scene: Scene {
                 title,
                 pace: "live".to_owned(),
-                colour: !refused,
+                colour: !refuses_colour(),
                 ..Scene::default()
             },
             model: Model::new(options.rows),
