@@ -15,21 +15,13 @@ mod reading;
 mod report;
 mod sizes;
 mod top;
+mod tracing;
 mod tunnels;
 mod version;
 mod words;
 
-use std::time::Duration;
-
 use clap::error::ErrorKind;
-use clap::{
-    ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-};
-
-use synfin_ebpf::wire::Tunnels;
-
-use crate::attach::XdpChoice;
-use crate::attach::follow::Wishes;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use completions::Completions;
 pub use confining::Confining;
@@ -45,6 +37,7 @@ pub use reading::Reading;
 pub use report::Report;
 pub use sizes::Sizes;
 pub use top::Top;
+pub use tracing::{Directions, Tracing, XdpMode};
 pub use tunnels::Carriers;
 
 /// Traces TCP connections from the first SYN to the last ACK.
@@ -63,12 +56,16 @@ impl Cli {
         let matches = environment::with_environment(Self::command()).get_matches();
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let (ends, carriers, printing) = match &cli.command {
-            Command::Trace(trace) => (&trace.ends, &trace.carriers, Some(&trace.printing)),
+            Command::Trace(trace) => (
+                &trace.tracing.ends,
+                &trace.tracing.carriers,
+                Some(&trace.printing),
+            ),
             Command::Read(Read { reading, printing }) => {
                 (&reading.ends, &reading.carriers, Some(printing))
             }
             Command::Report(Report { reading, .. }) => (&reading.ends, &reading.carriers, None),
-            Command::Top(top) => (&top.ends, &top.carriers, None),
+            Command::Top(top) => (&top.tracing.ends, &top.tracing.carriers, None),
             Command::Detach(_)
             | Command::Doctor(_)
             | Command::Explain(_)
@@ -132,49 +129,13 @@ pub struct Trace {
     )]
     pub interfaces: Vec<String>,
 
-    /// Look for interfaces in this network namespace: its name, the number of a process in it, or
-    /// the path of its file
-    #[arg(long, value_name = "NAME|PID|PATH", help_heading = "What to trace")]
-    pub netns: Option<String>,
-
-    /// Which connections to look at.
+    /// What is traced, and how.
     #[command(flatten)]
-    pub ends: Ends,
-
-    /// Look into tunnels (VXLAN, Geneve, GRE, IP in IP, PPPoE, MPLS), too, and trace the connections
-    /// in them
-    #[arg(long, help_heading = "What to trace")]
-    pub tunnels: bool,
-
-    /// What else is a tunnel; implies --tunnels.
-    #[command(flatten)]
-    pub carriers: Carriers,
-
-    /// Which way to look
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = Directions::Both,
-        help_heading = "What to trace"
-    )]
-    pub direction: Directions,
+    pub tracing: Tracing,
 
     /// What is printed, and how.
     #[command(flatten)]
     pub printing: Printing,
-
-    /// Say the sizes of what is kept, too, what they cost in memory, and how the process is confined
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
-    pub verbose: u8,
-
-    /// End after this time, e.g. 30s or 5m
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = humantime::parse_duration,
-        help_heading = "When to end"
-    )]
-    pub duration: Option<Duration>,
 
     /// End after this many connections
     #[arg(
@@ -184,14 +145,6 @@ pub struct Trace {
         help_heading = "When to end"
     )]
     pub count: Option<u64>,
-
-    /// How long and how much.
-    #[command(flatten)]
-    pub limits: Limits,
-
-    /// How much the kernel's side holds.
-    #[command(flatten)]
-    pub sizes: Sizes,
 
     /// Records that wait for a slow reader of the output, in octets; what is beyond is dropped and
     /// counted
@@ -203,134 +156,11 @@ pub struct Trace {
         help_heading = "Limits"
     )]
     pub output_queue: usize,
-
-    /// Count every segment for its connection, too: packets, payload, retransmissions, duplicates,
-    /// out-of-order segments and closed windows. Costs a look-up a segment
-    #[arg(long, help_heading = "What to trace")]
-    pub account: bool,
-
-    /// Hook for what arrives; tcx and clsact are for what leaves, too. auto takes native XDP on a
-    /// NIC, and TCX on software devices, which native XDP would slow down, and where a driver refuses
-    /// XDP; clsact where the kernel has no TCX
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = XdpMode::Auto,
-        help_heading = "Limits"
-    )]
-    pub xdp_mode: XdpMode,
-
-    /// How the process is confined.
-    #[command(flatten)]
-    pub confining: Confining,
 }
 
 impl Trace {
     /// What stands for every interface.
     pub const ANY: &str = "any";
-
-    /// The interfaces to trace.
-    #[must_use]
-    pub fn wishes(&self) -> Wishes {
-        wishes(
-            &self.interfaces,
-            self.xdp_mode,
-            self.direction,
-            self.account,
-        )
-    }
-
-    /// What is to be known of these options before they are followed.
-    #[must_use]
-    pub fn warning(&self) -> Option<&'static str> {
-        warning(&self.interfaces, self.xdp_mode, self.account)
-    }
-
-    /// The tunnels that the kernel looks into.
-    ///
-    /// # Errors
-    /// Where there are more VXLAN ports than there is room for.
-    pub fn tunnels(&self) -> Result<Tunnels, String> {
-        self.carriers.tunnels_where(self.tunnels)
-    }
-}
-
-/// Which way to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Directions {
-    /// What arrives and what leaves
-    Both,
-    /// What arrives
-    Ingress,
-}
-
-/// Hook for what arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum XdpMode {
-    /// The better one for the interface
-    Auto,
-    /// XDP in the driver
-    Native,
-    /// XDP after the driver; switches GRO off for the interface
-    Generic,
-    /// TC, after the driver, by a TCX link (Linux 6.6)
-    Tcx,
-    /// TC by a filter, as kernels before 6.6 have it
-    Clsact,
-}
-
-impl From<XdpMode> for XdpChoice {
-    fn from(mode: XdpMode) -> Self {
-        match mode {
-            XdpMode::Auto => Self::Auto,
-            XdpMode::Native => Self::Native,
-            XdpMode::Generic => Self::Generic,
-            XdpMode::Tcx => Self::Tcx,
-            XdpMode::Clsact => Self::Clsact,
-        }
-    }
-}
-
-/// The interfaces to trace, and how.
-fn wishes(
-    interfaces: &[String],
-    xdp_mode: XdpMode,
-    direction: Directions,
-    account: bool,
-) -> Wishes {
-    let mut names: Vec<String> = Vec::new();
-    for name in interfaces {
-        if name != Trace::ANY && !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    let any = interfaces.iter().any(|name| name == Trace::ANY);
-    let hook = match xdp_mode {
-        XdpMode::Auto if counts_copies(interfaces, account) => XdpChoice::Tc,
-        mode => mode.into(),
-    };
-    Wishes {
-        any,
-        names,
-        hook,
-        egress: direction == Directions::Both,
-    }
-}
-
-/// What is to be known before these are traced.
-fn warning(interfaces: &[String], xdp_mode: XdpMode, account: bool) -> Option<&'static str> {
-    (counts_copies(interfaces, account) && xdp_mode == XdpMode::Native).then_some(
-        "behind native XDP segments are put together (GRO): retransmissions of a connection that \
-         passes two of the interfaces are counted too high; without --xdp-mode they are right",
-    )
-}
-
-/// Whether what is counted may pass several interfaces. Behind XDP segments are put together (GRO),
-/// and of a copy in other pieces nobody could tell that it is none that was sent again.
-fn counts_copies(interfaces: &[String], account: bool) -> bool {
-    let mut pairs = interfaces.windows(2);
-    let several = pairs.any(|pair| pair[0] != pair[1]);
-    account && (several || interfaces.iter().any(|name| name == Trace::ANY))
 }
 
 /// What is said where a flag was given more often than there is room for.
@@ -340,16 +170,9 @@ fn too_many(flag: &str, most: usize, given: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use synfin_ebpf::wire::Tunnels;
 
-    fn trace(arguments: &str) -> Trace {
-        let words = format!("synfin trace {arguments}");
-        let cli = Cli::try_parse_from(words.split_whitespace()).unwrap();
-        match cli.command {
-            Command::Trace(trace) => trace,
-            _ => panic!("another command"),
-        }
-    }
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -357,44 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn any_is_no_name_and_counts_on_several_interfaces_are_taken_behind_gro() {
-        let wishes = |arguments: &str| trace(arguments).wishes();
-        let both = wishes("-i any -i eth0");
-        assert!(both.any && both.names == ["eth0"] && both.egress);
-        assert!(!wishes("-i eth0").any);
-        for (arguments, hook) in [
-            ("-i any", XdpChoice::Auto),
-            ("-i eth0 --account", XdpChoice::Auto),
-            ("-i eth0 -i eth0 --account", XdpChoice::Auto),
-            // Also where the kernel has no TCX.
-            ("-i any --account", XdpChoice::Tc),
-            ("-i eth0 -i eth1 --account", XdpChoice::Tc),
-            ("-i any --account --xdp-mode native", XdpChoice::Native),
-        ] {
-            assert_eq!(wishes(arguments).hook, hook, "{arguments}");
-        }
-    }
-
-    #[test]
-    fn counts_that_will_be_too_high_are_warned_of() {
-        for (arguments, warns) in [
-            ("-i any --account --xdp-mode native", true),
-            ("-i eth0 -i eth1 --account --xdp-mode native", true),
-            ("-i eth0 --account --xdp-mode native", false),
-            ("-i any --xdp-mode native", false),
-            ("-i any --account --xdp-mode generic", false),
-            ("-i any --account", false),
-        ] {
-            assert_eq!(trace(arguments).warning().is_some(), warns, "{arguments}");
-        }
-    }
-
-    #[test]
     fn tunnels_are_looked_into_when_asked_for() {
         let tunnels = |arguments: &[&str]| {
             let all = [&["synfin", "trace", "-i", "eth0"], arguments].concat();
             match Cli::try_parse_from(all).unwrap().command {
-                Command::Trace(trace) => trace.tunnels(),
+                Command::Trace(trace) => trace.tracing.tunnels(),
                 Command::Read(read) => read.reading.carriers.tunnels(),
                 _ => unreachable!("it was not asked for"),
             }

@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::assembler::{Assembler, LIVE_LINGER_NS, Output, Settings};
 use crate::attach::follow::{Change, Following, Wishes};
 use crate::attach::{Device, LoadOptions, Programs};
-use crate::cli::{Confining, Limits, Sizes};
+use crate::cli::{Confining, Limits, Sizes, Tracing};
 use crate::confine::confine;
 use crate::flood::Marked;
 use crate::loss::Losses;
@@ -67,6 +67,32 @@ pub struct Plan<'a> {
     pub task: Task,
     /// Whether sizes and confinement are told.
     pub verbose: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// As the command line has it.
+    ///
+    /// # Errors
+    /// Where more is given than there is room for.
+    pub fn of(
+        tracing: &'a Tracing,
+        interfaces: &[String],
+        max_steps: usize,
+        task: Task,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            wishes: tracing.wishes(interfaces),
+            filter: tracing.ends.filter().map_err(|error| anyhow!(error))?,
+            tunnels: tracing.tunnels().map_err(|error| anyhow!(error))?,
+            account: tracing.account,
+            limits: &tracing.limits,
+            sizes: &tracing.sizes,
+            max_steps,
+            confining: &tracing.confining,
+            task,
+            verbose: tracing.verbose > 0,
+        })
+    }
 }
 
 /// Runs a live command on one thread, in the network namespace that is asked for.

@@ -22,7 +22,7 @@ mod tests;
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use crossterm::event::Event;
 use nix::libc::SIGTSTP;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,7 +56,7 @@ const SOON: Duration = Duration::from_millis(33);
 pub fn run(options: &Top) -> anyhow::Result<()> {
     screen::check()?;
     if options.read.is_empty() {
-        live::run(options.netns.as_deref(), watch(options))
+        live::run(options.tracing.netns.as_deref(), watch(options))
     } else {
         live::run(None, play(options))
     }
@@ -65,18 +65,23 @@ pub fn run(options: &Top) -> anyhow::Result<()> {
 async fn watch(options: &Top) -> anyhow::Result<()> {
     let mut stop = Stop::of_terminal()?;
     let mut suspend = signal(SignalKind::from_raw(SIGTSTP)).context("listen for SIGTSTP")?;
+    let tracing = &options.tracing;
     let mut screen = None;
-    if let Some(warning) = options.warning() {
+    if let Some(warning) = tracing.warning(&options.interfaces) {
         say::say(warning);
     }
-    let mut live = Live::begin(plan(options)?, &mut stop, || {
+    let task = Task::Top {
+        accounts: tracing.account,
+    };
+    let plan = Plan::of(tracing, &options.interfaces, USUAL_MAX_STEPS, task)?;
+    let mut live = Live::begin(plan, &mut stop, || {
         screen = Some(Screen::open()?);
         Ok(())
     })
     .await?;
     let screen = screen.context("take the terminal")?;
     let mut show = Show::new(screen, options, options.interfaces.join(" "))?;
-    stop.come_after(options.duration);
+    stop.come_after(options.tracing.duration);
     let result = loop {
         let mut wish = None;
         tokio::select! {
@@ -125,13 +130,18 @@ async fn play(options: &Top) -> anyhow::Result<()> {
     let mut stop = Stop::of_terminal()?;
     let mut suspend = signal(SignalKind::from_raw(SIGTSTP)).context("listen for SIGTSTP")?;
     let screen = Screen::open()?;
-    confine(&options.confining, Task::Replay, || Ok(Vec::new()), false)?;
+    confine(
+        &options.tracing.confining,
+        Task::Replay,
+        || Ok(Vec::new()),
+        false,
+    )?;
     let names = options.read.iter().map(|file| file.display().to_string());
     let names: Vec<_> = names.collect();
     let mut show = Show::new(screen, options, names.join(" "))?;
     show.scene.replay = true;
     let mut replay = Replay::new(captures, options)?;
-    stop.come_after(options.duration);
+    stop.come_after(options.tracing.duration);
     let result = loop {
         let mut wish = None;
         tokio::select! {
@@ -185,23 +195,6 @@ async fn play(options: &Top) -> anyhow::Result<()> {
     replay.finish(&mut model);
     sum_up(&model, &replay.told());
     result
-}
-
-fn plan(options: &Top) -> anyhow::Result<Plan<'_>> {
-    Ok(Plan {
-        wishes: options.wishes(),
-        filter: options.ends.filter().map_err(|error| anyhow!(error))?,
-        tunnels: options.tunnels().map_err(|error| anyhow!(error))?,
-        account: options.account,
-        limits: &options.limits,
-        sizes: &options.sizes,
-        max_steps: USUAL_MAX_STEPS,
-        confining: &options.confining,
-        task: Task::Top {
-            accounts: options.account,
-        },
-        verbose: options.verbose > 0,
-    })
 }
 
 /// Writes the summary to standard error, as a trace does.

@@ -20,7 +20,7 @@ use crate::writer::{self, Writer};
 /// # Errors
 /// Where tracing cannot begin, or all interfaces went away.
 pub fn run(options: &Trace) -> anyhow::Result<()> {
-    live::run(options.netns.as_deref(), trace(options))
+    live::run(options.tracing.netns.as_deref(), trace(options))
 }
 
 /// At the end, a reader of the output that reads nothing for so long is not waited for.
@@ -29,14 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 async fn trace(options: &Trace) -> anyhow::Result<()> {
     // From here on a signal ends the trace in good order, also while attaching.
     let mut stop = Stop::new()?;
-    if let Some(warning) = options.warning() {
+    let tracing = &options.tracing;
+    if let Some(warning) = tracing.warning(&options.interfaces) {
         say(warning);
     }
-    let mut live = Live::begin(plan(options)?, &mut stop, || Ok(())).await?;
+    let task = Task::Trace {
+        accounts: tracing.account,
+    };
+    let max_steps = options.printing.max_steps();
+    let plan = Plan::of(tracing, &options.interfaces, max_steps, task)?;
+    let mut live = Live::begin(plan, &mut stop, || Ok(())).await?;
     let (mut writer, mut broken) =
         Writer::start(io::stdout(), options.output_queue).context("start the writer")?;
     let mut printer = Printer::new(&options.printing, options.count, Clock::read().unix_ns());
-    stop.come_after(options.duration);
+    stop.come_after(tracing.duration);
     let result = loop {
         tokio::select! {
             biased;
@@ -72,21 +78,4 @@ async fn trace(options: &Trace) -> anyhow::Result<()> {
     let dropped = writer.finish();
     printer.sum_up(&finish.told(dropped).counters());
     result
-}
-
-fn plan(options: &Trace) -> anyhow::Result<Plan<'_>> {
-    Ok(Plan {
-        wishes: options.wishes(),
-        filter: options.ends.filter().map_err(|error| anyhow!(error))?,
-        tunnels: options.tunnels().map_err(|error| anyhow!(error))?,
-        account: options.account,
-        limits: &options.limits,
-        sizes: &options.sizes,
-        max_steps: options.printing.max_steps(),
-        confining: &options.confining,
-        task: Task::Trace {
-            accounts: options.account,
-        },
-        verbose: options.verbose > 0,
-    })
 }

@@ -1,13 +1,10 @@
 //! Options of `synfin top`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{ArgAction, ArgGroup, Args};
-use synfin_ebpf::wire::Tunnels;
+use clap::{ArgGroup, Args};
 
-use super::{Carriers, Confining, Directions, Ends, Limits, Sizes, XdpMode, warning, wishes};
-use crate::attach::follow::Wishes;
+use super::Tracing;
 use crate::top::Speed;
 
 /// Options of `synfin top`.
@@ -26,7 +23,7 @@ pub struct Top {
     pub interfaces: Vec<String>,
 
     /// Replay this capture in its own time instead of looking at interfaces, - for standard input;
-    /// several are merged by time
+    /// several are merged by time. Tunnels are looked into and segments counted without being asked for
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "What to look at")]
     pub read: Vec<PathBuf>,
 
@@ -40,37 +37,6 @@ pub struct Top {
     )]
     pub speed: Speed,
 
-    /// Look for interfaces in this network namespace: its name, the number of a process in it, or
-    /// the path of its file
-    #[arg(long, value_name = "NAME|PID|PATH", help_heading = "What to look at")]
-    pub netns: Option<String>,
-
-    /// Which connections to look at.
-    #[command(flatten)]
-    pub ends: Ends,
-
-    /// Look into tunnels (VXLAN, Geneve, GRE, IP in IP, PPPoE, MPLS), too; a capture always is
-    #[arg(long, help_heading = "What to look at")]
-    pub tunnels: bool,
-
-    /// What else is a tunnel; implies --tunnels.
-    #[command(flatten)]
-    pub carriers: Carriers,
-
-    /// Which way to look
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = Directions::Both,
-        help_heading = "What to look at"
-    )]
-    pub direction: Directions,
-
-    /// Count every segment for its connection, too: octets grow while it is open. Costs a look-up a
-    /// segment; a capture always is
-    #[arg(long, help_heading = "What to look at")]
-    pub account: bool,
-
     /// Rows that are kept of connections that are open, of those that ended, and of those that failed:
     /// so many of each
     #[arg(
@@ -82,67 +48,9 @@ pub struct Top {
     )]
     pub rows: usize,
 
-    /// How long and how much.
+    /// What is traced, and how.
     #[command(flatten)]
-    pub limits: Limits,
-
-    /// How much the kernel's side holds.
-    #[command(flatten)]
-    pub sizes: Sizes,
-
-    /// Hook for what arrives, as of synfin trace
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = XdpMode::Auto,
-        help_heading = "Limits"
-    )]
-    pub xdp_mode: XdpMode,
-
-    /// End after this time, e.g. 30s or 5m
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = humantime::parse_duration,
-        help_heading = "When to end"
-    )]
-    pub duration: Option<Duration>,
-
-    /// Say the sizes of what is kept, too, what they cost in memory, and how the process is confined;
-    /// in the log
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
-    pub verbose: u8,
-
-    /// How the process is confined.
-    #[command(flatten)]
-    pub confining: Confining,
-}
-
-impl Top {
-    /// The interfaces to trace.
-    #[must_use]
-    pub fn wishes(&self) -> Wishes {
-        wishes(
-            &self.interfaces,
-            self.xdp_mode,
-            self.direction,
-            self.account,
-        )
-    }
-
-    /// What is to be known of these options before they are followed.
-    #[must_use]
-    pub fn warning(&self) -> Option<&'static str> {
-        warning(&self.interfaces, self.xdp_mode, self.account)
-    }
-
-    /// The tunnels that the kernel looks into.
-    ///
-    /// # Errors
-    /// Where there are more VXLAN ports than there is room for.
-    pub fn tunnels(&self) -> Result<Tunnels, String> {
-        self.carriers.tunnels_where(self.tunnels)
-    }
+    pub tracing: Tracing,
 }
 
 fn parse_rows(text: &str) -> Result<usize, String> {

@@ -54,16 +54,20 @@ struct Early {
 
 impl Replay {
     pub(super) fn new(captures: Captures, options: &Top) -> anyhow::Result<Self> {
-        let filter = options.ends.filter().map_err(|error| anyhow!(error))?;
-        let tunnels = options.carriers.tunnels();
+        let filter = options
+            .tracing
+            .ends
+            .filter()
+            .map_err(|error| anyhow!(error))?;
+        let tunnels = options.tracing.carriers.tunnels();
         let tunnels = tunnels.map_err(|error| anyhow!(error))?;
         Ok(Self {
             captures,
             way: Way {
                 tracker: Tracker::with_notes(filter, tunnels).with_accounts(),
                 assembler: Assembler::new(Settings {
-                    handshake_timeout_ns: options.limits.handshake_timeout_ns(),
-                    max_connections: options.limits.max_connections,
+                    handshake_timeout_ns: options.tracing.limits.handshake_timeout_ns(),
+                    max_connections: options.tracing.limits.max_connections,
                     max_steps: USUAL_MAX_STEPS,
                     linger_ns: LIVE_LINGER_NS,
                     shares: 1,
