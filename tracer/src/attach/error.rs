@@ -366,7 +366,7 @@ fn release() -> String {
 mod tests {
     use aya_obj::VerifierLog;
 
-    use super::super::LinkHeader;
+    use super::super::fixtures::nic;
     use super::*;
 
     fn creating(name: &str, errno: Errno) -> String {
@@ -392,16 +392,6 @@ mod tests {
         }
     }
 
-    fn eth0() -> Device {
-        Device {
-            name: "eth0".into(),
-            index: 2,
-            kind: None,
-            loopback: false,
-            header: LinkHeader::Ethernet,
-        }
-    }
-
     fn not_loaded(errno: Errno, log: &str, release: &str) -> AttachError {
         let error = ProgramError::LoadError {
             io_error: io::Error::from(errno),
@@ -414,7 +404,7 @@ mod tests {
     fn xdp_for_several_buffers_is_told_with_the_version_that_has_it_and_what_to_do_instead() {
         // What is supported, and what is not: both refuse the flag before they look at anything.
         for release in ["5.15.0-97-generic", "5.10.0-28-amd64"] {
-            let error = not_loaded(Errno::EINVAL, "", release).xdp(Hook::NativeXdp, &eth0());
+            let error = not_loaded(Errno::EINVAL, "", release).xdp(Hook::NativeXdp, &nic());
             assert_eq!(
                 error.to_string(),
                 "native XDP does not attach to eth0: this kernel has no XDP for frames of several \
@@ -427,7 +417,7 @@ mod tests {
     #[test]
     fn what_the_verifier_says_is_no_lack_of_xdp() {
         let error = not_loaded(Errno::EINVAL, "unknown opcode db", "6.1.0");
-        let said = error.xdp(Hook::NativeXdp, &eth0()).to_string();
+        let said = error.xdp(Hook::NativeXdp, &nic()).to_string();
         assert!(said.contains("unknown opcode db"), "{said}");
     }
 
@@ -453,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_plain_words_with_what_to_do_instead() {
-        let device = eth0();
+        let device = nic();
         let refused = |hook, errno| {
             let error = ProgramError::SyscallError(SyscallError {
                 call: "bpf_link_create",
