@@ -71,12 +71,10 @@ impl Output {
             }
         }
         let begun = beside(&place).with_context(|| format!("{name} names no file"))?;
+        // Before there is anything, so that nothing is left wherever this process is killed.
+        let keeper = keeper::start(begun.clone(), place)?;
         let file =
             File::create_new(&begun).with_context(|| format!("write {}", begun.display()))?;
-        let keeper = keeper::start(begun.clone(), place).inspect_err(|_| {
-            // The error says what happened.
-            let _ = fs::remove_file(&begun);
-        })?;
         if let Some(there) = there {
             // The new one is as open as the old one; where that cannot be, it is as new files are.
             let _ = file.set_permissions(there.permissions());

@@ -28,7 +28,7 @@ pub struct Keeper {
     heard: PipeReader,
 }
 
-/// Starts the process: `begun` is to become `place`.
+/// Starts the process: `begun`, which is not there yet, is to become `place`.
 ///
 /// # Errors
 /// Where there are threads already, or there can be no more processes.
