@@ -103,14 +103,14 @@ fn used(screen: &Tmux) -> Result<()> {
         shown.contains("handshakes by time")
     })?;
     screen.press(&["C-z"])?;
-    screen.await_shown("a terminal given back", |shown| {
-        !shown.contains("synfin top")
+    wait::until("a terminal given back", || {
+        Ok((!screen.is_taken()?).then_some(()))
     })?;
     let pid = Pid::from_raw(screen.pid()?);
     // It stops just now: whether it has cannot be told apart from being looked at.
     wait::until("the screen again", || {
         kill(pid, Signal::SIGCONT)?;
-        Ok(screen.shown()?.contains("synfin top").then_some(()))
+        Ok(screen.is_taken()?.then_some(()))
     })?;
     screen.press(&["?"])?;
     screen.await_shown("the help again", |shown| shown.contains("any key closes"))?;

@@ -142,6 +142,16 @@ impl Tmux {
         found
     }
 
+    /// Whether it shows the program's screen, and not the one that was there before. What stands there
+    /// does not tell: where the size has changed, tmux may leave lines of the one on the other.
+    ///
+    /// # Errors
+    /// Where tmux is gone.
+    pub fn is_taken(&self) -> Result<bool> {
+        let flag = self.tell(&["display-message", "-p", "#{alternate_on}"])?;
+        Ok(flag.trim() == "1")
+    }
+
     /// The number of the program's process.
     ///
     /// # Errors
