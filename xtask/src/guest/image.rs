@@ -31,8 +31,10 @@ const TABLES: [&str; 5] = [
 /// Folders that are links to others on most systems.
 const MERGED: [&str; 4] = ["/bin", "/sbin", "/lib", "/lib64"];
 
-/// Folders that are mounted on, or have to be there.
-const FOLDERS: [&str; 7] = ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp"];
+/// Folders that are mounted on, or have to be there; vsftpd goes home before it goes where it serves.
+const FOLDERS: [&str; 8] = [
+    "/dev", "/proc", "/root", "/run", "/srv/ftp", "/sys", "/tmp", "/var/tmp",
+];
 
 /// Variables that tests are told something by.
 const VARIABLES: [&str; 3] = ["CI", "CARGO_MANIFEST_DIR", "RUST_BACKTRACE"];
