@@ -1,7 +1,9 @@
 //! Renders what the assembler hands out, and keeps the summary: the same for live traces and
 //! captures.
 
+use std::fmt::Debug;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use synfin_ebpf::segment::Endpoint;
 use synfin_ebpf::seq::Seq;
@@ -9,7 +11,6 @@ use terminal_size::{Width, terminal_size};
 
 use crate::assembler::{Live, Output};
 use crate::cli::{Format, Printing};
-use crate::report::Gatherer;
 use crate::selection::Selection;
 use crate::sink::{
     Counters, Csv, Json, Ladder, LiveEnd, LiveStep, Servers, Sink, Style, Summary, Zeek,
@@ -58,11 +59,11 @@ impl Printer {
         }
     }
 
-    /// Prints nothing, and gathers the records.
+    /// Prints nothing, and hands the records on.
     #[must_use]
-    pub fn gathering(gatherer: Gatherer) -> Self {
+    pub fn gathering(gatherer: Arc<dyn Gather>) -> Self {
         Self {
-            form: Form::Gatherer(gatherer),
+            form: Form::Gathering(Gathering(gatherer)),
             follow: false,
             selection: Selection::default(),
             buffer: Vec::new(),
@@ -126,7 +127,7 @@ enum Form {
     Json(Json),
     Zeek(Zeek),
     Csv(Csv),
-    Gatherer(Gatherer),
+    Gathering(Gathering),
 }
 
 impl Form {
@@ -137,8 +138,25 @@ impl Form {
             Self::Json(sink) => sink,
             Self::Zeek(sink) => sink,
             Self::Csv(sink) => sink,
-            Self::Gatherer(sink) => sink,
+            Self::Gathering(sink) => sink,
         }
+    }
+}
+
+/// Takes records that are not printed, from any number of threads.
+pub trait Gather: Debug + Send + Sync {
+    /// Takes a record.
+    fn take(&self, connection: &Connection);
+}
+
+#[derive(Clone, Debug)]
+struct Gathering(Arc<dyn Gather>);
+
+impl Sink for Gathering {
+    fn step(&mut self, _: &LiveStep<'_>, _: &mut Vec<u8>) {}
+
+    fn connection(&mut self, connection: &Connection, _: &mut Vec<u8>) {
+        self.0.take(connection);
     }
 }
 

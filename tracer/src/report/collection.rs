@@ -1,13 +1,15 @@
 //! What becomes of the records: all are counted, and the ones that matter most are kept.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::best::Best;
+use super::fate::Fate;
 use super::ladder;
-use super::row::{Fate, Listed, Rank, Row, Shown};
+use super::row::{Listed, Rank, Row, Shown};
 use super::totals::Totals;
 use crate::diagnosis::{Diagnosis, diagnose};
-use crate::sink::{Drawing, LiveStep, Sink};
+use crate::printer::Gather;
+use crate::sink::Drawing;
 use crate::timeline::Connection;
 
 /// Connections that are shown with their ladders without any script, of each kind.
@@ -17,8 +19,8 @@ const FAILED: usize = 100;
 const OCTETS_EACH: usize = 2 << 10;
 
 /// Where records go, from any number of threads.
-#[derive(Clone, Debug)]
-pub struct Gatherer(Arc<Mutex<Collection>>);
+#[derive(Debug)]
+pub(super) struct Gatherer(Mutex<Collection>);
 
 /// What is kept.
 #[derive(Debug)]
@@ -34,32 +36,16 @@ pub(super) struct Collection {
 
 impl Gatherer {
     /// Lists at most so many connections.
-    #[must_use]
-    pub fn new(most: u32) -> Self {
+    pub(super) fn new(most: u32) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        Self(Arc::new(Mutex::new(Collection {
+        Self(Mutex::new(Collection {
             totals: Totals::new(),
             list: Best::of(most),
             octets: 0,
             most_octets: most.saturating_mul(OCTETS_EACH),
             slowest: Best::of(SLOWEST),
             failed: Best::of(FAILED),
-        })))
-    }
-
-    /// Takes a record.
-    pub fn take(&self, connection: &Connection) {
-        // Diagnosed and rendered while others may gather.
-        let diagnoses = diagnose(connection);
-        let rank = Rank::from(connection);
-        if !self.lock().count(connection, &diagnoses, rank) {
-            return;
-        }
-        let listed = Listed {
-            row: Row::new(connection, &diagnoses),
-            ladder: ladder::encoded(&Drawing::from(connection)).into(),
-        };
-        self.lock().list(listed);
+        }))
     }
 
     /// Everything; for the others nothing is left.
@@ -80,11 +66,19 @@ impl Gatherer {
     }
 }
 
-impl Sink for Gatherer {
-    fn step(&mut self, _: &LiveStep<'_>, _: &mut Vec<u8>) {}
-
-    fn connection(&mut self, connection: &Connection, _: &mut Vec<u8>) {
-        self.take(connection);
+impl Gather for Gatherer {
+    fn take(&self, connection: &Connection) {
+        // Diagnosed and rendered while others may gather.
+        let diagnoses = diagnose(connection);
+        let rank = Rank::from(connection);
+        if !self.lock().count(connection, &diagnoses, rank) {
+            return;
+        }
+        let listed = Listed {
+            row: Row::new(connection, &diagnoses),
+            ladder: ladder::encoded(&Drawing::from(connection)).into(),
+        };
+        self.lock().list(listed);
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::charts::{closed, words};
-use super::row::{Fate, Listed};
+use super::fate::Fate;
+use super::row::Listed;
 use crate::sink::{printable, services};
 use crate::timeline::{CloseKind, OpenOutcome};
 

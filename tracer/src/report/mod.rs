@@ -9,6 +9,7 @@ mod best;
 mod charts;
 mod collection;
 mod columns;
+mod fate;
 mod inputs;
 mod ladder;
 mod markup;
@@ -27,20 +28,21 @@ mod words;
 mod tests;
 
 use std::io::BufWriter;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 
 use crate::cli::Report;
 use crate::confine::confine;
-use crate::printer::Printer;
+use crate::printer::{Gather as _, Printer};
 use crate::read;
 use crate::sandbox::Task;
 use crate::say::say;
 use crate::source::Captures;
 use crate::source::capture::lines::{Line, Lines, MAX_LINE};
 use crate::writer;
-pub use collection::Gatherer;
+use collection::Gatherer;
 use inputs::Inputs;
 use output::Output;
 use record::parse;
@@ -61,12 +63,12 @@ pub fn run(options: &Report) -> anyhow::Result<()> {
     confine(&reading.confining, Task::Read, || Ok(Vec::new()), verbose)?;
     let stop = read::stop()?;
     let mut inputs = Inputs::new(&reading.files);
-    let gatherer = Gatherer::new(options.list);
+    let gatherer = Arc::new(Gatherer::new(options.list));
     for lines in lines(&mut captures, &stop)? {
         gather(lines, &gatherer, &mut inputs, &stop)?;
     }
     if !captures.are_none() {
-        let printer = Printer::gathering(gatherer.clone());
+        let printer = Printer::gathering(Arc::clone(&gatherer) as _);
         let told = read::gather(&mut captures, reading, printer, &stop)?;
         for (name, count) in told.losses.iter().filter(|(_, count)| *count > 0) {
             inputs.note(format!("Not everything is here: {count} {name}."));

@@ -1,6 +1,6 @@
 //! Why a connection failed, or what was odd about it, in a line.
 
-use super::row::Fate;
+use super::fate::Fate;
 use crate::diagnosis::Diagnosis;
 use crate::sink::Drawing;
 use crate::timeline::Connection;

@@ -7,30 +7,8 @@ use std::sync::Arc;
 use crate::diagnosis::Diagnosis;
 use crate::timeline::{CloseKind, Connection, OpenOutcome};
 
+use super::fate::Fate;
 use super::reason;
-
-/// What a connection came to, from bad to good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
-    /// It opened, or is none.
-    Well,
-    /// It was reset after it had opened.
-    Reset,
-    /// It did not come to be.
-    Failed,
-}
-
-impl Fate {
-    pub(super) fn of(connection: &Connection) -> Self {
-        if connection.open.outcome.is_failure() {
-            Self::Failed
-        } else if connection.was_reset() {
-            Self::Reset
-        } else {
-            Self::Well
-        }
-    }
-}
 
 /// What the list tells of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use super::inputs::Inputs;
 use super::markup::Text;
 use super::page;
 use crate::diagnosis::diagnose;
+use crate::printer::Gather as _;
 use crate::sink::arbitrary::{config, connection};
 use crate::sink::fixtures;
 use crate::timeline::Connection;
@@ -73,7 +74,7 @@ fn what_is_not_listed_is_said_and_the_worst_is_listed() {
         .iter()
         .for_each(|connection| gatherer.take(connection));
     let list = gatherer.collected().list.into_sorted();
-    let failed = |listed: &&super::row::Listed| listed.row.fate == super::row::Fate::Failed;
+    let failed = |listed: &&super::row::Listed| listed.row.fate == super::fate::Fate::Failed;
     assert_eq!(list.iter().filter(failed).count(), 3);
 }
 
@@ -95,7 +96,7 @@ fn every_failed_connection_is_there_with_its_reason_and_ladder() {
         rows
     );
     for (name, connection) in fixtures::all() {
-        if super::row::Fate::of(&connection) != super::row::Fate::Well {
+        if super::fate::Fate::of(&connection) != super::fate::Fate::Well {
             let reason = Text(super::reason::of(&connection, &diagnose(&connection))).to_string();
             assert!(page.contains(&reason), "{name}: {reason}");
         }

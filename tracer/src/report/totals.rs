@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use foldhash::fast::RandomState;
 use hdrhistogram::Histogram;
 
-use super::row::Fate;
+use super::fate::Fate;
 use super::timeline::TimeLine;
 use crate::diagnosis::Diagnosis;
 use crate::timeline::{CloseKind, Connection, OpenOutcome};

@@ -3,7 +3,8 @@
 //! Options are those that Linux sends: MSS, SACK, timestamps and window scale on a SYN, timestamps
 //! on everything else. The payload is all zero, so the checksum is right without adding it up.
 
-use super::pcap::SNAP;
+/// Octets kept of a packet: what an economical capture of headers keeps.
+pub(crate) const SNAP: usize = 96;
 
 /// SYN.
 pub(crate) const SYN: u8 = 0x02;

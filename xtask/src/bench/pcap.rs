@@ -3,10 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::packet::Packet;
-
-/// Octets kept of a packet: what an economical capture of headers keeps.
-pub(crate) const SNAP: usize = 96;
+use super::packet::{Packet, SNAP};
 
 const MAGIC: u32 = 0xa1b2_c3d4;
 const VERSION: [u16; 2] = [2, 4];
