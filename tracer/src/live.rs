@@ -334,7 +334,11 @@ impl Live {
         told
     }
 
+    /// When something is to be done though no turn may come: while events flow, turns come sooner.
     fn next_deadline(&self) -> Option<Instant> {
+        if !self.maps.ring.sleeps() {
+            return None;
+        }
         let deadlines = [self.assembler.next_deadline_ns(), self.overload.due_ns()];
         let deadline_ns = deadlines.into_iter().flatten().min()?;
         let wait_ns = deadline_ns.saturating_sub(Clock::read().now_ns);
