@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -268,8 +269,11 @@ pub(crate) fn call_nobody(link: &Link, nobody: IpAddr) -> Result<()> {
         "02:00:00:00:00:99",
     ];
     far.ip(&[&neighbour[..], &["dev", FAR, "nud", "permanent"]].concat())?;
-    // The second retry after twice the time of the first, as RFC 6298 has it.
-    far.sysctl("ipv4/tcp_syn_linear_timeouts", "0")?;
+    // The second retry after twice the time of the first, as RFC 6298 has it; before Linux 6.5 it always was.
+    let linear = "ipv4/tcp_syn_linear_timeouts";
+    if Path::new("/proc/sys/net").join(linear).exists() {
+        far.sysctl(linear, "0")?;
+    }
     let wait = Duration::from_millis(3_500);
     let attempt =
         far.enter(|| Ok(TcpStream::connect_timeout(&SocketAddr::new(nobody, 80), wait).is_ok()))?;

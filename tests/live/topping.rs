@@ -21,7 +21,7 @@ use synfin_tests::scratch::Scratch;
 use synfin_tests::services;
 use synfin_tests::suite::Case;
 use synfin_tests::tmux::Tmux;
-use synfin_tests::{bpf, cases, requirement, wait};
+use synfin_tests::{cases, privileges, requirement, wait};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![&[Root, Daemon, Tool("tmux")];
@@ -369,8 +369,10 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() -> Result<()> {
         .stdout(Stdio::from(pty.slave))
         .stderr(Stdio::from(fs::File::create(&said)?))
         .spawn()?;
-    wait::until("programs on the interface", || {
-        Ok(bpf::ensure_bare(&link.near, NEAR).err())
+    // All programs are there by then, and what comes is read at once.
+    wait::until("a process that is confined", || {
+        let threads = privileges::of(child.id())?;
+        Ok(threads.iter().all(|thread| thread.filtered).then_some(()))
     })?;
     services::talk_shortly(&link, 80, CONNECTIONS)?;
     // The record of a connection is complete a second after its end.
