@@ -148,8 +148,7 @@ impl Tmux {
     /// # Errors
     /// Where tmux is gone.
     pub fn is_taken(&self) -> Result<bool> {
-        let flag = self.tell(&["display-message", "-p", "#{alternate_on}"])?;
-        Ok(flag.trim() == "1")
+        Ok(self.ask("#{alternate_on}")? == "1")
     }
 
     /// The number of the program's process.
@@ -176,10 +175,10 @@ impl Tmux {
             before? == after?,
             "the terminal takes keys in another way now"
         );
-        let flags = "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{mouse_sgr_flag}";
-        let flags = self.tell(&["display-message", "-p", flags])?;
+        let flags =
+            self.ask("#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{mouse_sgr_flag}")?;
         ensure!(
-            flags.trim() == "0 1 0 0",
+            flags == "0 1 0 0",
             "the terminal is left as {flags:?}: {shown}"
         );
         let status = self.number("status").context("read a status")?;
@@ -192,6 +191,12 @@ impl Tmux {
 
     fn file(&self, name: &str) -> Result<String> {
         fs::read_to_string(self.scratch.file(name)).with_context(|| format!("read {name}"))
+    }
+
+    /// What tmux makes of a format (tmux(1), FORMATS).
+    fn ask(&self, format: &str) -> Result<String> {
+        let answer = self.tell(&["display-message", "-p", format])?;
+        Ok(answer.trim().to_owned())
     }
 
     fn tell(&self, words: &[&str]) -> Result<String> {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::collection::Gatherer;
+use super::fate::Fate;
 use super::inputs::Inputs;
 use super::markup::Text;
 use super::page;
@@ -74,7 +75,7 @@ fn what_is_not_listed_is_said_and_the_worst_is_listed() {
         .iter()
         .for_each(|connection| gatherer.take(connection));
     let list = gatherer.collected().list.into_sorted();
-    let failed = |listed: &&super::row::Listed| listed.row.fate == super::fate::Fate::Failed;
+    let failed = |listed: &&super::row::Listed| listed.row.fate == Fate::Failed;
     assert_eq!(list.iter().filter(failed).count(), 3);
 }
 
@@ -96,7 +97,7 @@ fn every_failed_connection_is_there_with_its_reason_and_ladder() {
         rows
     );
     for (name, connection) in fixtures::all() {
-        if super::fate::Fate::of(&connection) != super::fate::Fate::Well {
+        if Fate::of(&connection) != Fate::Well {
             let reason = Text(super::reason::of(&connection, &diagnose(&connection))).to_string();
             assert!(page.contains(&reason), "{name}: {reason}");
         }
