@@ -43,7 +43,7 @@ pub(super) enum Which {
     Turned,
     /// Asks for the time.
     Clock,
-    /// Takes room in the ring, and gives it back.
+    /// Writes an event of zeros.
     Ring,
 }
 

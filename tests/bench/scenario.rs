@@ -84,7 +84,11 @@ impl Talk {
         };
         vec![
             reference("(bpf_ktime_get_ns)", Which::Clock),
-            reference("(ring: reserve, discard)", Which::Ring),
+            Series {
+                runs: HANDSHAKES,
+                events: HANDSHAKES as usize,
+                ..reference("(ring: an event of zeros)", Which::Ring)
+            },
         ]
     }
 

@@ -7,10 +7,10 @@ use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-use synfin_ebpf::event::{Direction, Event};
+use synfin_ebpf::event::Direction;
 
 use super::{tc, xdp as ingress};
-use crate::maps::EVENTS;
+use crate::host::Slot;
 
 /// No word of an address is further behind the frame's beginning.
 const FARTHEST: u32 = 64;
@@ -52,12 +52,12 @@ fn clock_xdp(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Takes room for an event and gives it back empty, as every report does with a full one.
+/// Writes an event of zeros, as every report does before it fills it in.
 #[xdp(frags)]
 #[inline(always)]
 fn ring_xdp(_: XdpContext) -> u32 {
-    if let Some(event) = EVENTS.reserve::<Event>(0) {
-        event.discard(BPF_RB_NO_WAKEUP.into());
+    if let Some(event) = Slot::reserve() {
+        event.submit(BPF_RB_NO_WAKEUP.into());
     }
     XDP_PASS
 }

@@ -18,10 +18,10 @@ mod user;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::{exec::say, workspace::Workspace};
+use crate::{build, exec::say, workspace::Workspace};
 
 /// What to measure, and how.
 #[derive(Args)]
@@ -100,6 +100,18 @@ pub(crate) fn all(workspace: &Workspace, options: &Options) -> Result<()> {
         failed.join(", ")
     );
     Ok(())
+}
+
+impl Options {
+    /// The synfin to measure.
+    fn synfin(&self, workspace: &Workspace) -> Result<PathBuf> {
+        match &self.synfin {
+            // Benches run elsewhere.
+            Some(synfin) => (synfin.canonicalize())
+                .with_context(|| format!("look for the synfin to measure, {}", synfin.display())),
+            None => build::all(workspace),
+        }
+    }
 }
 
 impl Section {

@@ -10,10 +10,7 @@ use crate::{build, exec, packages, workspace::Workspace};
 
 /// Measures round by round; the figures and the page lie under `target/bench` as well.
 pub(super) fn measure(workspace: &Workspace, options: &Options) -> Result<()> {
-    let synfin = match &options.synfin {
-        Some(synfin) => synfin.clone(),
-        None => build::all(workspace)?,
-    };
+    let synfin = options.synfin(workspace)?;
     packages::obtain(packages::PAGES)?;
     let folder = workspace.bench();
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;

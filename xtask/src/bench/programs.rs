@@ -30,10 +30,7 @@ pub(super) fn segments(workspace: &Workspace, options: &Options) -> Result<()> {
 
 /// The daemon and the programs of others on traffic between network namespaces.
 pub(super) fn on_the_wire(section: &str, workspace: &Workspace, options: &Options) -> Result<()> {
-    let synfin = match &options.synfin {
-        Some(synfin) => synfin.clone(),
-        None => build::all(workspace)?,
-    };
+    let synfin = options.synfin(workspace)?;
     for tool in TOOLS {
         if let Err(error) = packages::obtain(&[tool]) {
             say(format_args!("{error:#}"));

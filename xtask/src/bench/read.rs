@@ -28,10 +28,7 @@ use crate::{
 
 /// Measures, and takes a broken promise as an error. The figures lie under `target/bench` as well.
 pub(super) fn measure(workspace: &Workspace, options: &Options) -> Result<()> {
-    let synfin = match &options.synfin {
-        Some(synfin) => synfin.clone(),
-        None => build::all(workspace)?,
-    };
+    let synfin = options.synfin(workspace)?;
     let scanner = build::xtask(workspace)?;
     if options.peers {
         contest::obtain_peers();
