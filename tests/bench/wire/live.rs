@@ -68,13 +68,14 @@ fn turn(one: Contestant, bench: &mut Bench, streams: &[u16]) -> Result<Turn> {
         host.sysctl("ipv4/tcp_max_tw_buckets", "1024")?;
     }
     let watching = one.start(&link, bench)?;
-    let took = TALKS.hold(&link, &[place::CLIENT], &[place::SERVER])?;
+    // Throughput comes first: those who watch still work on short connections a while after their end.
     let mut connections = TALKS.count();
     let mut gigabits = Vec::new();
     for streams in streams {
         gigabits.push(throughput::gigabits(&link, *streams)?);
         connections += throughput::connections(*streams);
     }
+    let took = TALKS.hold(&link, &[place::CLIENT], &[place::SERVER])?;
     let watched = watching.stop()?;
     if let Some(shortfall) = watched.shortfall(connections, TALKS.count()) {
         // What others lose is theirs.

@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 use super::{Options, load::Load, read};
 use crate::{build, exec, packages, workspace::Workspace};
 
+/// Rounds at most: each makes a page and opens it, which takes some ten seconds.
+const ROUNDS: u16 = 5;
+
 /// Measures round by round; the figures and the page lie under `target/bench` as well.
 pub(super) fn measure(workspace: &Workspace, options: &Options) -> Result<()> {
     let synfin = options.synfin(workspace)?;
@@ -28,7 +31,7 @@ pub(super) fn measure(workspace: &Workspace, options: &Options) -> Result<()> {
             "report",
             "--",
         ])
-        .args(["--rounds", &options.runs.to_string()])
+        .args(["--rounds", &options.runs.min(ROUNDS).to_string()])
         .args(["--connections", &load.connections().to_string()])
         .arg("--capture")
         .arg(capture)
