@@ -266,12 +266,20 @@ impl Host for Kernel {
 
     #[inline(always)]
     fn reserve(&self) -> Option<Slot> {
-        Slot::reserve()
+        let mut entry = EVENTS.reserve::<Event>(0)?;
+        let words = entry.as_mut_ptr().cast::<u64>();
+        const { assert!(size_of::<Event>().is_multiple_of(size_of::<u64>())) };
+        for word in 0..size_of::<Event>() / size_of::<u64>() {
+            // SAFETY: the entry is as large as an event. Word by word: what the compiler would call
+            // instead goes octet by octet.
+            unsafe { ptr::write_volatile(words.add(word), 0) };
+        }
+        Some(Slot(entry))
     }
 
     #[inline(always)]
     fn submit(&self, event: Slot) {
-        event.submit(wake_up());
+        event.0.submit(wake_up());
     }
 }
 
@@ -324,28 +332,6 @@ impl Shelves for Kernel {
 
 /// Room in the ring, all zero at first.
 pub(crate) struct Slot(RingBufEntry<Event>);
-
-impl Slot {
-    /// `None` where the ring is full.
-    #[inline(always)]
-    pub(crate) fn reserve() -> Option<Self> {
-        let mut entry = EVENTS.reserve::<Event>(0)?;
-        let words = entry.as_mut_ptr().cast::<u64>();
-        const { assert!(size_of::<Event>().is_multiple_of(size_of::<u64>())) };
-        for word in 0..size_of::<Event>() / size_of::<u64>() {
-            // SAFETY: the entry is as large as an event. Word by word: what the compiler would call
-            // instead goes octet by octet.
-            unsafe { ptr::write_volatile(words.add(word), 0) };
-        }
-        Some(Self(entry))
-    }
-
-    /// Gives it to the reader.
-    #[inline(always)]
-    pub(crate) fn submit(self, flags: u64) {
-        self.0.submit(flags);
-    }
-}
 
 impl Deref for Slot {
     type Target = Event;

@@ -1,16 +1,17 @@
 //! For benches only: programs that do nothing, to be measured against, and programs that give every
 //! run another connection, with and without the tracker behind that.
 
-use aya_ebpf::bindings::{BPF_RB_NO_WAKEUP, tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS};
+use aya_ebpf::bindings::{tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 
 use synfin_ebpf::event::Direction;
+use synfin_ebpf::flow::Host as _;
 
 use super::{tc, xdp as ingress};
-use crate::host::Slot;
+use crate::host::Kernel;
 
 /// No word of an address is further behind the frame's beginning.
 const FARTHEST: u32 = 64;
@@ -56,8 +57,10 @@ fn clock_xdp(_: XdpContext) -> u32 {
 #[xdp(frags)]
 #[inline(always)]
 fn ring_xdp(_: XdpContext) -> u32 {
-    if let Some(event) = Slot::reserve() {
-        event.submit(BPF_RB_NO_WAKEUP.into());
+    if let Some(host) = Kernel::new()
+        && let Some(event) = host.reserve()
+    {
+        host.submit(event);
     }
     XDP_PASS
 }

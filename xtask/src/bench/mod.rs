@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// it can be
     #[arg(long)]
     peers: bool,
-    /// How often each is run (those of others that are slow: three times at most)
+    /// How often each is run (slow programs of others three times at most, the page five)
     #[arg(long, value_name = "N", default_value = "9", value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// The synfin to measure, instead of building it
